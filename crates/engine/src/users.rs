@@ -1,0 +1,172 @@
+//! Users: looked up by digest, replaced as a whole, cut off at once when they go.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
+use parking_lot::Mutex;
+use rozaneh_net::bucket::Bucket;
+use rozaneh_net::relay::Meter;
+use tokio_util::sync::CancellationToken;
+
+use crate::config;
+
+/// What outlives a change of the user's settings: counters.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub meter: Arc<Meter>,
+    pub tunnels_open: AtomicU64,
+    /// Hours since 1970; coarse on purpose.
+    pub last_seen: AtomicU64,
+}
+
+impl Tally {
+    pub fn seen(&self) {
+        let hours = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() / 3_600);
+        self.last_seen.store(hours, Relaxed);
+    }
+}
+
+/// One user as the hot path sees it.
+pub(crate) struct User {
+    pub id: Arc<str>,
+    pub compartment: String,
+    password: [u8; 32],
+    settings: config::User,
+    pub up: Option<Arc<Bucket>>,
+    pub down: Option<Arc<Bucket>>,
+    pub tally: Arc<Tally>,
+    /// Cancelled when the user goes or gets other credentials.
+    pub cut: CancellationToken,
+}
+
+#[derive(Default)]
+struct Table {
+    by_name: HashMap<[u8; 32], Arc<User>>,
+    by_id: HashMap<Arc<str>, Arc<User>>,
+}
+
+/// All users of an engine.
+#[derive(Default)]
+pub(crate) struct Users {
+    table: ArcSwap<Table>,
+    /// Counters of everybody ever seen by this process: they must not go back when somebody is removed.
+    tallies: Mutex<HashMap<Arc<str>, Arc<Tally>>>,
+}
+
+fn bucket(rate: Option<u64>) -> Option<Arc<Bucket>> {
+    // A burst of half a second: pages come at once, films do not.
+    rate.map(|rate| Arc::new(Bucket::new(rate, (rate / 2).max(64 * 1024))))
+}
+
+impl Users {
+    /// Replaces everybody. Users that are gone, or whose credentials changed, lose their running tunnels.
+    pub fn set(&self, users: &[config::User]) {
+        let mut tallies = self.tallies.lock();
+        let old = self.table.load_full();
+        let mut next = Table::default();
+        for settings in users {
+            let id: Arc<str> = settings.id.as_str().into();
+            let before = old.by_id.get(&id);
+            let user = match before.filter(|user| user.settings == *settings) {
+                Some(same) => Arc::clone(same),
+                None => {
+                    let same_keys = before.filter(|user| {
+                        user.settings.user_sha256 == settings.user_sha256
+                            && user.settings.password_sha256 == settings.password_sha256
+                    });
+                    Arc::new(User {
+                        id: Arc::clone(&id),
+                        compartment: settings.compartment.clone(),
+                        password: settings.password_sha256.0,
+                        settings: settings.clone(),
+                        up: bucket(settings.up_bytes_per_s),
+                        down: bucket(settings.down_bytes_per_s),
+                        tally: Arc::clone(tallies.entry(Arc::clone(&id)).or_default()),
+                        // Other limits hold for new tunnels; running ones stay, and stay revocable.
+                        cut: same_keys.map_or_else(CancellationToken::new, |user| user.cut.clone()),
+                    })
+                }
+            };
+            next.by_name.insert(settings.user_sha256.0, Arc::clone(&user));
+            next.by_id.insert(id, user);
+        }
+        let next = Arc::new(next);
+        self.table.store(Arc::clone(&next));
+        for user in old.by_id.values() {
+            let still = next.by_id.get(&user.id).is_some_and(|now| {
+                now.settings.user_sha256 == user.settings.user_sha256
+                    && now.settings.password_sha256 == user.settings.password_sha256
+            });
+            if !still {
+                user.cut.cancel();
+            }
+        }
+    }
+
+    /// Who this is. The same work is done for names nobody has.
+    pub fn authenticate(&self, name: &[u8], password: &[u8]) -> Option<Arc<User>> {
+        let name = digest(&SHA256, name);
+        let password = digest(&SHA256, password);
+        let name: [u8; 32] = name.as_ref().try_into().ok()?;
+        let table = self.table.load();
+        let found = table.by_name.get(&name);
+        let nobody = [0; 32];
+        let expected = found.map_or(&nobody, |user| &user.password);
+        let matches = verify_slices_are_equal(password.as_ref(), expected).is_ok();
+        let user = found.filter(|_| matches)?;
+        user.tally.seen();
+        Some(Arc::clone(user))
+    }
+
+    /// The user of this id, if still there.
+    pub fn get(&self, id: &str) -> Option<Arc<User>> {
+        self.table.load().by_id.get(id).cloned()
+    }
+
+    /// Everybody's counters, by id.
+    pub fn tallies(&self) -> Vec<(Arc<str>, Arc<Tally>)> {
+        self.tallies.lock().iter().map(|(id, tally)| (Arc::clone(id), Arc::clone(tally))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Digest;
+
+    fn user(id: &str, name: &str, password: &str) -> config::User {
+        let sha = |text: &str| Digest(digest(&SHA256, text.as_bytes()).as_ref().try_into().unwrap());
+        config::User {
+            id: id.into(),
+            user_sha256: sha(name),
+            password_sha256: sha(password),
+            compartment: "default".into(),
+            up_bytes_per_s: None,
+            down_bytes_per_s: None,
+        }
+    }
+
+    #[test]
+    fn finds_refuses_and_cuts() {
+        let users = Users::default();
+        users.set(&[user("a", "alice", "1"), user("b", "bob", "2")]);
+        let alice = users.authenticate(b"alice", b"1").expect("known");
+        let bob = users.authenticate(b"bob", b"2").expect("known");
+        for (name, password) in [("alice", "2"), ("carol", "1"), ("", ""), ("ALICE", "1")] {
+            assert!(users.authenticate(name.as_bytes(), password.as_bytes()).is_none());
+        }
+        let faster = config::User { up_bytes_per_s: Some(1), ..user("b", "bob", "2") };
+        users.set(&[faster]);
+        assert!(alice.cut.is_cancelled() && !bob.cut.is_cancelled());
+        assert!(users.authenticate(b"alice", b"1").is_none());
+        users.set(&[user("b", "bob", "3")]);
+        assert!(bob.cut.is_cancelled());
+        assert!(users.authenticate(b"bob", b"3").is_some_and(|b| !b.cut.is_cancelled()));
+        assert_eq!(users.tallies().len(), 2);
+    }
+}

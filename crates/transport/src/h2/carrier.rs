@@ -1,0 +1,233 @@
+//! What the driver and the streams of one carrier share.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::io;
+use std::sync::Arc;
+use std::task::Waker;
+
+use parking_lot::{Mutex, MutexGuard};
+use rozaneh_net::pool::Slice;
+use rozaneh_wire::h2::{Code, Connection, Field, LocalProtocolError, StreamId};
+
+use super::stream::{H2Stream, MAX_WINDOW};
+
+/// Bytes of one stream that may wait for the carrier. Two of the relay's largest chunks: one being sealed while the
+/// next is read.
+pub(crate) const SEND_QUEUE: usize = 512 * 1024;
+
+/// Stream ids are small, sequential and ours: they need spreading, not protection.
+#[derive(Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for b in bytes {
+            self.0 = (self.0 << 8) | u64::from(*b);
+        }
+    }
+    fn write_u32(&mut self, id: u32) {
+        // Fibonacci hashing: the map looks at the top seven bits too.
+        self.0 = u64::from(id).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+/// How a stream ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// The peer, or the protocol, reset this stream.
+    Reset,
+    /// The carrier under it is gone.
+    Carrier,
+}
+
+impl From<Broken> for io::Error {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Reset => io::ErrorKind::ConnectionReset.into(),
+            Broken::Carrier => io::ErrorKind::ConnectionAborted.into(),
+        }
+    }
+}
+
+/// The carrier's side of one stream.
+#[derive(Default)]
+pub(crate) struct Entry {
+    pub received: VecDeque<Slice>,
+    /// The response, on the client, until it is asked for.
+    pub head: Option<Box<[Field]>>,
+    pub recv_waker: Option<Waker>,
+    pub to_send: VecDeque<Slice>,
+    pub to_send_bytes: usize,
+    pub send_waker: Option<Waker>,
+    /// Longest DATA frame of this stream; 0 is whatever the carrier's rate allows.
+    pub frame: usize,
+    /// Bytes handed to the stream's owner so far; what a growing window is decided by.
+    pub delivered: u64,
+    /// Our receive window, and how much of it was granted above the first one.
+    pub window: u32,
+    pub granted: u64,
+    pub broken: Option<Broken>,
+    pub recv_end: bool,
+    pub finish: bool,
+    pub end_sent: bool,
+    /// In `Shared::queue`.
+    pub queued: bool,
+    /// The handle is gone; what is queued is still sent.
+    pub orphan: bool,
+}
+
+impl Entry {
+    fn wants_to_send(&self) -> bool {
+        !self.end_sent && (self.to_send_bytes > 0 || self.finish)
+    }
+}
+
+/// Why a carrier takes no new streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Not ending.
+    No,
+    /// GOAWAY came or went: running streams go on.
+    Draining,
+    /// The connection is gone.
+    Closed,
+}
+
+/// Everything behind the lock.
+pub(crate) struct Shared {
+    pub conn: Connection,
+    pub streams: HashMap<StreamId, Box<Entry>, BuildHasherDefault<IdHasher>>,
+    /// Streams with something to send and, as far as known, a window for it.
+    pub queue: VecDeque<StreamId>,
+    pub driver: Option<Waker>,
+    pub ending: Ending,
+    /// The driver shall say goodbye and close once everything is out.
+    pub close: bool,
+    /// Receive window granted to streams beyond their first one: bounded over all streams of the carrier.
+    pub granted: u64,
+    /// Waiting for ENABLE_CONNECT_PROTOCOL, a free stream or the end.
+    pub settings_wakers: Vec<Waker>,
+}
+
+impl Shared {
+    /// Puts a stream at the end of the round robin, if it has something to say.
+    pub fn enqueue(&mut self, id: StreamId) {
+        if let Some(entry) = self.streams.get_mut(&id) {
+            if !entry.queued && entry.wants_to_send() {
+                entry.queued = true;
+                self.queue.push_back(id);
+            }
+        }
+    }
+
+    /// The waker of the driver, if there is something for it to do.
+    pub fn kick(&mut self) -> Option<Waker> {
+        self.driver.take()
+    }
+
+    /// Breaks one stream and collects whom to tell.
+    pub fn break_stream(&mut self, id: StreamId, broken: Broken, wakers: &mut Vec<Waker>) {
+        if let Some(entry) = self.streams.get_mut(&id) {
+            entry.broken.get_or_insert(broken);
+            entry.to_send.clear();
+            entry.to_send_bytes = 0;
+            wakers.extend(entry.recv_waker.take());
+            wakers.extend(entry.send_waker.take());
+        }
+    }
+
+    /// The carrier is gone: every stream hears of it.
+    pub fn break_all(&mut self) -> Vec<Waker> {
+        self.ending = Ending::Closed;
+        let ids: Vec<_> = self.streams.keys().copied().collect();
+        let mut wakers = std::mem::take(&mut self.settings_wakers);
+        self.streams.retain(|_, entry| !entry.orphan);
+        for id in ids {
+            self.break_stream(id, Broken::Carrier, &mut wakers);
+        }
+        wakers
+    }
+}
+
+/// One HTTP/2 connection, shared by its driver and its streams.
+pub struct Carrier {
+    shared: Mutex<Shared>,
+}
+
+impl Carrier {
+    pub(crate) fn new(conn: Connection) -> Arc<Self> {
+        Arc::new(Self {
+            shared: Mutex::new(Shared {
+                conn,
+                streams: HashMap::default(),
+                queue: VecDeque::new(),
+                driver: None,
+                ending: Ending::No,
+                close: false,
+                granted: 0,
+                settings_wakers: Vec::new(),
+            }),
+        })
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock()
+    }
+
+    /// Runs `change` under the lock, then wakes the driver.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Shared) -> T) -> T {
+        let mut shared = self.shared.lock();
+        let result = change(&mut shared);
+        let driver = shared.kick();
+        drop(shared);
+        if let Some(waker) = driver {
+            waker.wake();
+        }
+        result
+    }
+
+    /// Streams that are open on it.
+    #[must_use]
+    pub fn open_streams(&self) -> usize {
+        self.shared.lock().streams.len()
+    }
+
+    /// Whether and how it is ending.
+    #[must_use]
+    pub fn ending(&self) -> Ending {
+        self.shared.lock().ending
+    }
+
+    /// Ends the carrier after what is queued: GOAWAY, `close_notify`, FIN.
+    pub fn close(&self) {
+        self.close_with(Code::NO_ERROR);
+    }
+
+    /// The same with another code in the GOAWAY.
+    pub(crate) fn close_with(&self, code: Code) {
+        self.change(|shared| {
+            shared.conn.goaway(code);
+            if shared.ending == Ending::No {
+                shared.ending = Ending::Draining;
+            }
+            shared.close = true;
+        });
+    }
+
+    /// Opens a stream (client).
+    pub(crate) fn open(self: &Arc<Self>, fields: &[Field], end: bool) -> Result<H2Stream, LocalProtocolError> {
+        self.change(|shared| {
+            if shared.ending != Ending::No {
+                return Err(LocalProtocolError::GoingAway);
+            }
+            let id = shared.conn.open(fields, end)?;
+            let entry = Entry { finish: end, end_sent: end, window: MAX_WINDOW, ..Entry::default() };
+            shared.streams.insert(id, Box::new(entry));
+            Ok(H2Stream::new(Arc::clone(self), id))
+        })
+    }
+}

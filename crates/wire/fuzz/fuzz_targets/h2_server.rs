@@ -1,0 +1,4 @@
+//! See `rozaneh_wire::fuzzing::h2::h2_server`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| rozaneh_wire::fuzzing::h2::h2_server(data));

@@ -1,0 +1,173 @@
+"""Chromium on a node of the world: opens a page as a reader would and reports what came of it.
+
+No flag here touches how certificates are judged: the world's authority is in the browser's own store (`trust`), and a
+page under any other certificate fails as it would at home. The flags only keep the browser from talking to its maker,
+from asking for a second try on its own, and from doing over HTTPS what was asked for over HTTP (a plain link in a
+chat is what the HTTP block is about; with the upgrade the demo would not show what it says).
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from rozaneh.lab.browser.devtools import DevTools, DevToolsError
+from rozaneh.lab.isolate import LabUnavailable
+from rozaneh.lab.nodes import Node
+
+_START_S = 30.0
+_SETTLE_S = 5.0
+_WIDTH, _HEIGHT = 800, 500
+
+_FLAGS = (
+    "--headless",
+    "--remote-debugging-pipe",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+    "--disable-domain-reliability",
+    "--disable-auto-reload",
+    "--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,OptimizationHints,MediaRouter",
+    "--metrics-recording-only",
+    "--password-store=basic",
+    "--mute-audio",
+    "--hide-scrollbars",
+    f"--window-size={_WIDTH},{_HEIGHT}",
+    # The lab's programs run as (a namespace's) root, for whom Chromium has no sandbox; the pages are our own.
+    "--no-sandbox",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What came of opening one address.
+
+    `error` is the network error (`net::ERR_…`) that kept the page away, or empty; `status`, `text` and `url` are the
+    page's that is shown in the end; `secure` tells whether it came over a connection the browser calls secure.
+    """
+
+    error: str
+    status: int
+    text: str
+    url: str
+    secure: bool
+
+
+def find() -> str:
+    """Where Chromium is; `LabUnavailable` where it is not."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        raise LabUnavailable("Chromium is missing: `apt-get install chromium`")
+    return program
+
+
+def trust(node: Node, authority: Path) -> None:
+    """Puts the world's root into the throwaway certificate store under the node's HOME."""
+    if shutil.which("certutil") is None:
+        raise LabUnavailable("certutil is missing: `apt-get install libnss3-tools`")
+    store = node.home / ".pki" / "nssdb"
+    store.mkdir(parents=True, mode=0o700)
+    for argv in (
+        ["certutil", "-N", "-d", f"sql:{store}", "--empty-password"],
+        ["certutil", "-A", "-d", f"sql:{store}", "-n", "world", "-t", "C,,", "-i", str(authority)],
+    ):
+        code, output = node.run(argv)
+        if code:
+            raise LabUnavailable(f"certutil failed: {output.strip()}")
+
+
+class Chromium:
+    """One running browser with a profile of its own; `proxy` is what `--proxy-server` gets."""
+
+    def __init__(self, node: Node, name: str, *, proxy: str | None = None) -> None:
+        profile = node.folder / f"profile-{name}"
+        argv = [find(), *_FLAGS, f"--user-data-dir={profile}"]
+        if proxy:
+            argv.append(f"--proxy-server={proxy}")
+        commands_in, commands_out = os.pipe()
+        answers_in, answers_out = os.pipe()
+        self._log = node.folder / f"chromium-{name}.log"
+        try:
+            self._process = node.spawn(
+                argv,
+                env={"DBUS_SESSION_BUS_ADDRESS": "disabled:", "DBUS_SYSTEM_BUS_ADDRESS": "disabled:"},
+                log=self._log,
+                descriptors={3: commands_in, 4: answers_out},
+            )
+        finally:
+            os.close(commands_in)
+            os.close(answers_out)
+        self._tools = DevTools(commands_out, answers_in)
+        try:
+            version = self._tools.call("Browser.getVersion", timeout=_START_S)
+        except DevToolsError as error:
+            self.close()
+            raise LabUnavailable(f"Chromium did not start: {error}; {self._process.output()[-500:]}") from error
+        self.version = str(version["product"])
+
+    def __enter__(self) -> Chromium:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the browser and all its processes."""
+        self._tools.close()
+        self._process.kill()
+
+    def open(self, url: str, *, screenshot: Path | None = None, timeout: float = 30.0) -> Visit:
+        """Opens `url` in a fresh tab and looks at what is shown: the page, or the browser's page about the error."""
+        tools = self._tools
+        target = tools.call("Target.createTarget", {"url": "about:blank"})["targetId"]
+        try:
+            session = tools.call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
+            for domain in ("Page", "Network", "Security"):
+                tools.call(f"{domain}.enable", session=session)
+            answer = tools.call("Page.navigate", {"url": url}, session=session, timeout=timeout)
+            error = str(answer.get("errorText", ""))
+            try:
+                tools.event("Page.loadEventFired", session=session, timeout=_SETTLE_S)
+            except DevToolsError:
+                if not error:
+                    error = "timeout while loading"
+            text = self._evaluate(session, "document.body ? document.body.innerText : ''")
+            shown = self._evaluate(session, "location.href")
+            status, secure = self._response(session, str(answer.get("frameId", "")))
+            if screenshot is not None:
+                picture = tools.call("Page.captureScreenshot", {"format": "png"}, session=session)["data"]
+                screenshot.write_bytes(base64.b64decode(picture))
+            return Visit(error=error, status=0 if error else status, text=text, url=shown, secure=secure and not error)
+        finally:
+            tools.call("Target.closeTarget", {"targetId": target})
+
+    def _evaluate(self, session: str, expression: str) -> str:
+        result = self._tools.call(
+            "Runtime.evaluate", {"expression": expression, "returnByValue": True}, session=session
+        )
+        return str(result["result"].get("value", ""))
+
+    def _response(self, session: str, frame: str) -> tuple[int, bool]:
+        """Status and security of the main frame's last document."""
+        status, secure = 0, False
+        for event in self._tools.forget_events(session):
+            params = event.get("params", {})
+            if (
+                event["method"] == "Network.responseReceived"
+                and params.get("type") == "Document"
+                and params.get("frameId") == frame
+            ):
+                status = int(params["response"]["status"])
+                secure = params["response"].get("securityState") == "secure"
+        return status, secure

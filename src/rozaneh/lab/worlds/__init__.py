@@ -1,0 +1,174 @@
+"""Worlds as data: nodes, links, addresses, names and services, read from the TOML files beside this one.
+
+A world says nothing about what a censor does: it only says at which node one may stand (`kind = "censor"`). Addresses
+look globally routable on purpose, so that an edge's default policy is in force; nothing ever leaves the namespaces.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from collections import Counter
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+SCHEMA = "rozaneh.lab.world/1"
+
+# The largest name a Linux interface may have is 15 characters; nodes name theirs eth0, eth1, …
+_MAX_LINKS = 100
+
+
+class WorldError(ValueError):
+    """A world's file is not what it must be; the text names the place."""
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Node(_Strict, frozen=True, kw_only=True):
+    """One machine: `host` runs programs, `router` forwards in its kernel, `censor` forwards through the lab's router.
+
+    `label` is where a measurement would say that it stands (domestic, hosting-clean, …).
+    """
+
+    name: str
+    kind: Literal["host", "router", "censor"]
+    label: str = ""
+    names: tuple[str, ...] = ()
+    sysctl: dict[str, str] = {}
+
+
+class End(_Strict, frozen=True, kw_only=True):
+    """One end of a link: the node, and the addresses it has there (IPv4 and IPv6, without prefix lengths)."""
+
+    node: str
+    addresses: tuple[str, ...] = ()
+
+
+class Link(_Strict, frozen=True, kw_only=True):
+    """A cable between two nodes; at a censor node the first end given is the side of the reader."""
+
+    ends: tuple[End, End]
+    mtu: int = 1500
+
+
+class Site(_Strict, frozen=True, kw_only=True):
+    """A web site: real nginx, HTTPS under the world's authority, port 80 redirecting as sites do."""
+
+    name: str
+    node: str
+    addresses: tuple[str, ...]
+    title: str
+    text: str
+    colour: str
+
+
+class BlockPage(_Strict, frozen=True, kw_only=True):
+    """The page the censor's own web server shows, over HTTP, and over HTTPS with a certificate nobody trusts."""
+
+    node: str
+    title: str
+    text: str
+
+
+class World(_Strict, frozen=True, kw_only=True):
+    """A whole world. `congestion_control` is a list of wishes: the first the kernel allows in a namespace is used."""
+
+    schema_: str = msgspec.field(name="schema")
+    name: str
+    summary: str
+    reader: str
+    edge: str
+    resolver: str
+    congestion_control: tuple[str, ...] = ("cubic", "reno")
+    nodes: tuple[Node, ...]
+    links: tuple[Link, ...]
+    sites: tuple[Site, ...] = ()
+    block_page: BlockPage | None = None
+
+    def node(self, name: str) -> Node:
+        """The node called `name`."""
+        return next(node for node in self.nodes if node.name == name)
+
+    def addresses(self, node: str) -> list[str]:
+        """All addresses of a node, in the order of the file."""
+        return [address for link in self.links for end in link.ends if end.node == node for address in end.addresses]
+
+    def zone(self) -> dict[str, list[str]]:
+        """Every name of this world and its addresses: what the resolver answers."""
+        zone = {name: self.addresses(node.name) for node in self.nodes for name in node.names}
+        zone.update({site.name: list(site.addresses) for site in self.sites})
+        return zone
+
+    def resolver_addresses(self) -> list[str]:
+        """The addresses every node's resolv.conf names."""
+        return self.addresses(self.resolver)
+
+
+def names() -> list[str]:
+    """The worlds that come with the lab."""
+    return sorted(entry.name[:-5] for entry in resources.files(__package__).iterdir() if entry.name.endswith(".toml"))
+
+
+def load(name: str) -> World:
+    """The world called `name`, or the one in the file at that path when it ends in .toml."""
+    if name.endswith(".toml"):
+        return parse(Path(name).read_text(encoding="utf-8"))
+    if name not in names():
+        raise WorldError(f"there is no world called {name!r}; there are: {', '.join(names())}")
+    return parse(resources.files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def parse(text: str) -> World:
+    """Reads and checks a world."""
+    try:
+        world = msgspec.convert(tomllib.loads(text), World)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise WorldError(str(error)) from error
+    check(world)
+    return world
+
+
+def check(world: World) -> None:
+    """Refuses a world whose parts do not fit: unknown nodes, doubled or malformed addresses, cables left loose."""
+    if world.schema_ != SCHEMA:
+        raise WorldError(f"schema is {world.schema_!r}, expected {SCHEMA!r}")
+    known = Counter(node.name for node in world.nodes)
+    doubled = [name for name, times in known.items() if times > 1]
+    if doubled:
+        raise WorldError(f"node {doubled[0]!r} is there twice")
+    mentioned = [end.node for link in world.links for end in link.ends]
+    mentioned += [world.reader, world.edge, world.resolver, *(site.node for site in world.sites)]
+    mentioned += [world.block_page.node] if world.block_page else []
+    for name in mentioned:
+        if name not in known:
+            raise WorldError(f"there is no node {name!r}")
+    links = Counter(end.node for link in world.links for end in link.ends)
+    for node in world.nodes:
+        if node.kind == "censor" and links[node.name] != 2:
+            raise WorldError(f"censor {node.name!r} needs exactly two links, it has {links[node.name]}")
+        if not 1 <= links[node.name] <= _MAX_LINKS:
+            raise WorldError(f"node {node.name!r} has {links[node.name]} links")
+    every = [address for link in world.links for end in link.ends for address in end.addresses]
+    for address in every:
+        _check_address(address)
+    for address, times in Counter(every).items():
+        if times > 1:
+            raise WorldError(f"address {address} is there twice")
+    for site in world.sites:
+        for address in site.addresses:
+            if address not in world.addresses(site.node):
+                raise WorldError(f"site {site.name!r}: {address} is not an address of {site.node!r}")
+
+
+def _check_address(text: str) -> None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError as error:
+        raise WorldError(str(error)) from error
+    if str(address) != text:
+        raise WorldError(f"address {text} is not in its usual form, {address}")
