@@ -1,7 +1,8 @@
 """Stand-ins that behave: an engine whose network is a dictionary.
 
-``FakeEngine`` implements ``EngineLike`` over a ``FakeNet``: listeners appear in it under their bind address, probes and fetches find
-them there and authenticate by the same digests as the real engine. ``tests/engine/contract.py`` holds both to the same behaviour.
+``FakeEngine`` implements ``EngineLike`` over a ``FakeNet``: listeners appear in it under their bind address, probes
+and fetches find them there and authenticate by the same digests as the real engine. ``tests/engine/contract.py``
+holds both to the same behaviour.
 """
 
 from __future__ import annotations

@@ -138,9 +138,7 @@ def test_doctor_knows_an_edge_when_it_sees_one(shell: Shell, edge: str) -> None:
     assert {check["name"] for check in answer["checks"]} >= {"keys", "certificate", "running", "egress"}
 
 
-def test_settings_come_from_the_environment_too(
-    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_come_from_the_environment_too(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROZANEH_EDGE_HOST", "env.example")
     monkeypatch.setenv("ROZANEH_DIR", str(tmp_path / "e"))
     assert shell("edge", "init", "--listen", "93.184.215.14:443").exit_code == 0

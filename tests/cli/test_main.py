@@ -63,7 +63,13 @@ def test_help_lists_every_noun() -> None:
 
 
 def test_unknown_nouns_and_flags_end_with_2() -> None:
-    for arguments in (["nonsense"], ["connect", "--nonsense"], ["edge"], ["edge", "up"], ["invite", "revoke", "--dir", "x"]):
+    for arguments in (
+        ["nonsense"],
+        ["connect", "--nonsense"],
+        ["edge"],
+        ["edge", "up"],
+        ["invite", "revoke", "--dir", "x"],
+    ):
         assert CliRunner().invoke(cli, arguments).exit_code == 2
 
 
@@ -90,8 +96,18 @@ OURS = [(words, command) for words, command in commands() if words.split()[0] no
 
 def test_the_commands_are_the_agreed_ones() -> None:
     assert sorted(words for words, _ in OURS) == sorted(
-        ["edge init", "edge up", "edge status", "invite new", "invite list", "invite revoke"]
-        + ["connect", "disconnect", "wipe", "doctor"]
+        [
+            "edge init",
+            "edge up",
+            "edge status",
+            "invite new",
+            "invite list",
+            "invite revoke",
+            "connect",
+            "disconnect",
+            "wipe",
+            "doctor",
+        ]
     )
 
 
@@ -148,6 +164,20 @@ def test_anything_else_is_a_bug_that_shows_no_value() -> None:
     assert result.exit_code == 70
     assert "secret value" not in result.stderr
     assert "LookupError" in result.stderr
+
+
+def test_a_panic_of_the_engine_is_a_bug_in_words() -> None:
+    class PanicException(BaseException):
+        """As PyO3 names it."""
+
+    @click.command()
+    @command_output
+    def fails(output: Output) -> None:
+        raise PanicException("secret value")
+
+    result = CliRunner().invoke(fails, [])
+    assert result.exit_code == 70
+    assert "secret value" not in result.stderr
 
 
 def test_only_output_prints() -> None:

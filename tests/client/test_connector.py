@@ -6,7 +6,8 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rozaneh.client import connector as c
 from rozaneh.core.errors import Fault, FaultKind
@@ -185,7 +186,7 @@ EVENTS: tuple[c.Event, ...] = (
 
 @given(st.lists(st.sampled_from(EVENTS), max_size=60), st.integers(0, 2**32))
 def test_whatever_happens_its_commands_make_sense(events: list[c.Event], seed: int) -> None:
-    m = c.Connector((A, OLD, B), random.Random(seed).random)
+    m = c.Connector((A, OLD, B), random.Random(seed).random)  # noqa: S311
     for event in [c.Start(), *events]:
         for command in m.feed(event):
             if isinstance(command, c.Probe | c.Fetch | c.Serve):

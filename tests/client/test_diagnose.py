@@ -46,7 +46,15 @@ def test_names() -> None:
 
 @pytest.mark.parametrize(
     ("skew", "verdict"),
-    [(0, "OK"), (300, "OK"), (-300, "OK"), (301, "ATTENTION"), (-7200, "ATTENTION"), (86_401, "BROKEN"), (-400 * 86_400, "BROKEN")],
+    [
+        (0, "OK"),
+        (300, "OK"),
+        (-300, "OK"),
+        (301, "ATTENTION"),
+        (-7200, "ATTENTION"),
+        (86_401, "BROKEN"),
+        (-400 * 86_400, "BROKEN"),
+    ],
 )
 def test_clock_against_the_edge(skew: int, verdict: str) -> None:
     check = d.check_clock(NOW + skew, [failed("connect"), OK], None)
@@ -65,7 +73,12 @@ def test_edge() -> None:
     assert d.check_edge([OK]).verdict is d.Verdict.OK
     assert "40 ms" in d.check_edge([OK]).detail
     assert d.check_edge([failed("tls"), OK]).verdict is d.Verdict.ATTENTION
-    for stage, word in (("connect", "no edge answered"), ("tls", "broke"), ("pin", "somebody else"), ("auth", "invite")):
+    for stage, word in (
+        ("connect", "no edge answered"),
+        ("tls", "broke"),
+        ("pin", "somebody else"),
+        ("auth", "invite"),
+    ):
         check = d.check_edge([failed(stage)])
         assert check.verdict is d.Verdict.BROKEN
         assert word in check.detail
@@ -92,7 +105,9 @@ def test_all_of_it_and_the_state_is_only_read(tmp_path: Path) -> None:
     mem.save(world.directory, mem.Memory())
     before = {path.name: path.read_bytes() for path in world.directory.iterdir()}
     checks = d.diagnose(world.directory, world.invite, world.clock, world.net.engine, nothing)
-    assert {check.name: check.verdict.name for check in checks} == dict.fromkeys(["clock", "network", "names", "edge"], "OK")
+    assert {check.name: check.verdict.name for check in checks} == dict.fromkeys(
+        ["clock", "network", "names", "edge"], "OK"
+    )
     assert {path.name: path.read_bytes() for path in world.directory.iterdir()} == before
 
 
@@ -109,5 +124,9 @@ def test_a_stored_roster_is_used_and_a_refused_one_still_tells_the_time(tmp_path
 
 
 def test_no_check_names_an_edge_or_a_reader() -> None:
-    for check in [d.check_edge([OK]), d.check_edge([failed("tls")]), d.check_network([Endpoint.parse("93.184.215.14:443")])]:
+    for check in [
+        d.check_edge([OK]),
+        d.check_edge([failed("tls")]),
+        d.check_network([Endpoint.parse("93.184.215.14:443")]),
+    ]:
         assert "93.184" not in check.detail + check.hint

@@ -16,7 +16,14 @@ from rozaneh.engine.config import Password, PeerCred, SameUser
 
 
 def choose(**flags: Any) -> Any:
-    plain = {"listen": None, "user": None, "password_file": None, "same_user": False, "kept_port": None, "platform": "linux"}
+    plain = {
+        "listen": None,
+        "user": None,
+        "password_file": None,
+        "same_user": False,
+        "kept_port": None,
+        "platform": "linux",
+    }
     return decide(**(plain | flags))
 
 

@@ -31,7 +31,9 @@ def test_round_trip_and_modes(tmp_path: Path) -> None:
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"unknown": 1}', b'{"seen": {"a": 1}}', b"[" * 10_000, b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"unknown": 1}', b'{"seen": {"a": 1}}', b"[" * 10_000, b"\xff"]
+)
 def test_damage_is_told(tmp_path: Path, content: bytes) -> None:
     write_private(tmp_path / mem.STATE_FILE, content)
     with pytest.raises(Fault) as caught:

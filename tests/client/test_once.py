@@ -33,9 +33,26 @@ def test_urls(url: str, target: Target) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "news.example", "ftp://x/", "file:///etc/passwd", "javascript:1", "http://", "http:///x", "http://u@x/", "http://u:p@x/"]
-    + ["http://x:0/", "http://x:99999/", "http://x:y/", "http://x/a b", "http://x/\r\nHost: y", "http://x/\x00", "http://é/"]
-    + ["http://[::1", "http://x/" + "a" * 9000],
+    [
+        "",
+        "news.example",
+        "ftp://x/",
+        "file:///etc/passwd",
+        "javascript:1",
+        "http://",
+        "http:///x",
+        "http://u@x/",
+        "http://u:p@x/",
+        "http://x:0/",
+        "http://x:99999/",
+        "http://x:y/",
+        "http://x/a b",
+        "http://x/\r\nHost: y",
+        "http://x/\x00",
+        "http://é/",
+        "http://[::1",
+        "http://x/" + "a" * 9000,
+    ],
 )
 def test_urls_that_are_none_and_are_not_repeated(url: str) -> None:
     with pytest.raises(Fault) as caught:
@@ -68,7 +85,7 @@ def proxy(directory: Path, serve: Callable[[socket.socket], None]) -> Iterator[s
                     serve(connection)
             except (ConnectionError, ssl.SSLError):
                 pass  # the client hung up, which some tests want
-            except BaseException as failure:
+            except BaseException as failure:  # noqa: BLE001
                 failures.append(failure)
 
         thread = threading.Thread(target=run)
@@ -109,7 +126,9 @@ def test_a_page_comes_through_in_pieces(tmp_path: Path) -> None:
     assert b"ython" not in asked[1]
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 502 Bad Gateway\r\n\r\n", b"HTTP/1.1 403 Forbidden\r\n\r\n", b"", b"junk\r\n\r\n"])
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 502 Bad Gateway\r\n\r\n", b"HTTP/1.1 403 Forbidden\r\n\r\n", b"", b"junk\r\n\r\n"]
+)
 def test_what_does_not_come_through(tmp_path: Path, answer: bytes) -> None:
     def serve(connection: socket.socket) -> None:
         head(connection)

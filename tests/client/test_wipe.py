@@ -80,7 +80,15 @@ def test_not_while_a_process_runs_there(tmp_path: Path) -> None:
 
 def test_an_edges_directory_too(tmp_path: Path) -> None:
     where = private_dir(tmp_path / "edge")
-    for name in ("edge.toml", "issuer.key", "cert.pem", "key.pem", "edge.sqlite3", "edge.sqlite3-wal", "edge.sqlite3-shm"):
+    for name in (
+        "edge.toml",
+        "issuer.key",
+        "cert.pem",
+        "key.pem",
+        "edge.sqlite3",
+        "edge.sqlite3-wal",
+        "edge.sqlite3-shm",
+    ):
         (where / name).write_bytes(b"x")
     assert wipe(where) == []
     assert not where.exists()
@@ -90,6 +98,6 @@ def test_the_names_it_knows_are_the_names_that_are_made() -> None:
     from rozaneh.client import wipe as module
     from rozaneh.edge import layout
 
-    made = {layout.SETTINGS_FILE, layout.ISSUER_KEY, layout.CERT, layout.KEY, layout.DATABASE}
-    assert made | {layout.DATABASE + "-wal", layout.DATABASE + "-shm"} == module._EDGE
+    made = {layout.SETTINGS_FILE, layout.ISSUER_KEY, layout.CERT, layout.KEY, *layout.DATABASE_FILES}
+    assert made == module._EDGE
     assert {mem.INVITE_FILE, mem.STATE_FILE, "control", "lock"} < module._OURS

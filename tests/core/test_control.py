@@ -78,7 +78,9 @@ def test_a_no_is_a_fault(tmp_path: Path, op: str) -> None:
     assert caught.value.kind is FaultKind.FAILED
 
 
-@pytest.mark.parametrize("line", [b"\n", b"[]\n", b"{\n", b'"echo"\n', b'{"op": 1}\n', b"\xff\n", b"[" * 50_000 + b"\n"])
+@pytest.mark.parametrize(
+    "line", [b"\n", b"[]\n", b"{\n", b'"echo"\n', b'{"op": 1}\n', b"\xff\n", b"[" * 50_000 + b"\n"]
+)
 def test_nonsense_gets_a_no(tmp_path: Path, line: bytes) -> None:
     answer = asyncio.run(served(tmp_path, lambda: raw(tmp_path, line)))
     assert answer == b"" or b'"ok": false' in answer

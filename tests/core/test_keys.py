@@ -53,7 +53,9 @@ def test_the_text_of_a_key_shows_nothing() -> None:
     assert "hidden" in repr(keys.SigningKey.from_seed(SEED))
 
 
-@pytest.mark.parametrize("content", [b"", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", b"\x00" * 50])
+@pytest.mark.parametrize(
+    "content", [b"", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", b"\x00" * 50]
+)
 def test_load_refuses_what_is_no_key(tmp_path: Path, content: bytes) -> None:
     write_private(tmp_path / "k", content)
     with pytest.raises(Fault) as caught:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tomllib
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rozaneh.core import settings as s
 from rozaneh.core.errors import Fault, FaultKind
@@ -68,12 +69,14 @@ def test_wrong_files_are_refused_with_the_place(text: str, named: str) -> None:
     assert named in str(caught.value)
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("15m", 900), ("12h", 43_200), ("30d", 2_592_000), ("2w", 1_209_600)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("15m", 900), ("12h", 43_200), ("30d", 2_592_000), ("2w", 1_209_600)]
+)
 def test_durations(text: str, seconds: int) -> None:
     assert s.parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "30", "d", "0d", "-1d", "1.5h", "30 d", "30D", "1y", "9999999d", "３d"])
+@pytest.mark.parametrize("text", ["", "30", "d", "0d", "-1d", "1.5h", "30 d", "30D", "1y", "9999999d", "３d"])  # noqa: RUF001
 def test_durations_that_are_none(text: str) -> None:
     with pytest.raises(ValueError, match="duration"):
         s.parse_duration(text)

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rozaneh.core.errors import Fault, FaultKind
 from rozaneh.core.keys import SigningKey
@@ -69,5 +70,5 @@ def test_a_label_cannot_run_into_the_payload() -> None:
 
 @pytest.mark.parametrize("label", ["", "x" * 65, "é"])
 def test_labels_are_short_ascii(label: str) -> None:
-    with pytest.raises(ValueError, match="label|ascii"):
+    with pytest.raises(ValueError, match=r"label|ascii"):
         signed_bytes(label, b"")

@@ -44,7 +44,12 @@ def test_it_looks_like_an_ordinary_self_made_one(tmp_path: Path) -> None:
     assert life.days in (365, 730, 1095, 1825, 3650)
     begin = datetime.datetime.fromtimestamp(NOW, datetime.UTC)
     assert datetime.timedelta() <= begin - leaf.not_valid_before_utc < datetime.timedelta(days=41)
-    assert [extension.oid.dotted_string for extension in leaf.extensions] == ["2.5.29.14", "2.5.29.35", "2.5.29.19", "2.5.29.17"]
+    assert [extension.oid.dotted_string for extension in leaf.extensions] == [
+        "2.5.29.14",
+        "2.5.29.35",
+        "2.5.29.19",
+        "2.5.29.17",
+    ]
 
 
 def test_no_product_name_anywhere(tmp_path: Path) -> None:
@@ -105,7 +110,9 @@ class Authority:
             .not_valid_after(start + datetime.timedelta(days=90))
         )
         if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False)
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False
+            )
         cert_path, key_path = self.where / "given.pem", self.where / "given.key"
         cert_path.write_bytes(builder.sign(self.key, SHA256()).public_bytes(Encoding.PEM))
         encryption = BestAvailableEncryption(password) if password else NoEncryption()

@@ -24,7 +24,7 @@ def test_it_is_opened_durably_and_privately(edge: MadeEdge, db: Database) -> Non
 
 
 def test_a_transaction_is_all_or_nothing(db: Database) -> None:
-    with pytest.raises(LookupError), db.transaction() as write:
+    with pytest.raises(LookupError), db.transaction() as write:  # noqa: PT012
         write.execute("INSERT INTO meta VALUES ('x', 1)")
         raise LookupError
     assert db.rows("SELECT * FROM meta") == []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from rozaneh.edge import journal as j
 from rozaneh.edge.database import Database
@@ -61,7 +62,9 @@ def test_idle_users_leave_no_row(db: Database) -> None:
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.lists(st.integers(0, 1000), min_size=1, max_size=4), min_size=1, max_size=4), st.randoms())
-def test_any_order_of_delivery_gives_the_sum_of_the_last_values(edge: MadeEdge, epochs: list[list[int]], rng: object) -> None:
+def test_any_order_of_delivery_gives_the_sum_of_the_last_values(
+    edge: MadeEdge, epochs: list[list[int]], rng: object
+) -> None:
     (edge.directory / "edge.sqlite3").unlink()
     with Database(edge.directory) as db:
         expected = 0

@@ -34,7 +34,7 @@ def test_readers_dial_where_it_listens_unless_told_otherwise() -> None:
 def test_a_wildcard_needs_an_address() -> None:
     assert "--address" in refused(listen="0.0.0.0:443").hint
     refused(listen="[::]:443")
-    refused(listen="0.0.0.0:443", address="0.0.0.0")
+    refused(listen="0.0.0.0:443", address="0.0.0.0")  # noqa: S104
     refused(address="224.0.0.1")
 
 

@@ -274,5 +274,5 @@ def test_the_configuration_names_every_own_address(edge: MadeEdge) -> None:
     everywhere = replace(edge.settings, listen=Endpoint.parse("0.0.0.0:443"), egress=parse_address("93.184.215.15"))
     config = edge_config(edge.directory, everywhere, [], {})
     assert {"93.184.215.14", "93.184.215.15", "127.0.0.1"} <= set(config.policy.own_addresses)
-    assert "0.0.0.0" not in config.policy.own_addresses
+    assert "0.0.0.0" not in config.policy.own_addresses  # noqa: S104
     assert config.upstreams == [Direct(tag="direct", egress=["93.184.215.15"])]

@@ -43,7 +43,9 @@ def test_a_certificate_that_ends_soon(edge: MadeEdge) -> None:
 
 
 def test_what_the_operator_chose(edge: MadeEdge) -> None:
-    settings = replace(edge.settings, address=parse_address("10.0.0.1"), egress=parse_address("10.0.0.2"), allow=("10.0.0.0/8",))
+    settings = replace(
+        edge.settings, address=parse_address("10.0.0.1"), egress=parse_address("10.0.0.2"), allow=("10.0.0.0/8",)
+    )
     write_private(edge.directory / "edge.toml", settings.to_toml().encode())
     found = levels(edge)
     assert (found["address"], found["egress"], found["policy"]) == (1, 0, 1)

@@ -45,7 +45,12 @@ def test_an_edge_that_is_down(edge: MadeEdge) -> None:
         journal.record(db, epoch, 1, Counters(users={second.account.id: UserCounters(up=3, down=4)}))
     edge.clock.advance(2)
     found = status(edge.directory, edge.clock)
-    assert (found["state"], found["invites_active"], found["invites_revoked"], found["invites_expired"]) == ("down", 1, 1, 1)
+    assert (found["state"], found["invites_active"], found["invites_revoked"], found["invites_expired"]) == (
+        "down",
+        1,
+        1,
+        1,
+    )
     assert (found["bytes_up"], found["bytes_down"], found["allow"]) == (3, 4, [])
     assert "people" not in found
     text = json.dumps(found)

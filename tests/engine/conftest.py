@@ -11,6 +11,7 @@ from rozaneh.core.addresses import Endpoint
 from rozaneh.core.clock import SystemClock
 from rozaneh.edge.certs import make_certificate, pin_of
 from rozaneh.edge.layout import EdgeSettings
+
 pytest.register_assert_rewrite("tests.engine.contract")
 
 from tests.engine.contract import Ends, ends  # noqa: E402 - after its assertions were given words

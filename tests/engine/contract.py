@@ -26,7 +26,8 @@ from rozaneh.engine.config import (
 )
 from rozaneh.engine.engine import EngineLike
 from rozaneh.fleet.credentials import Credentials, derive
-from rozaneh.ways.grammar import Way, make as make_way
+from rozaneh.ways.grammar import Way
+from rozaneh.ways.grammar import make as make_way
 
 DOCUMENT = b"any bytes \x00\xff"
 Make = Callable[[EngineConfig], EngineLike]

@@ -74,7 +74,9 @@ def test_text_shows_no_credential() -> None:
 
 
 def test_counters_and_events_of_newer_engines_are_read() -> None:
-    counters = msgspec.json.decode(b'{"tunnels_open": 1, "new": {}, "users": {"a": {"up": 2, "new": 1}}}', type=c.Counters)
+    counters = msgspec.json.decode(
+        b'{"tunnels_open": 1, "new": {}, "users": {"a": {"up": 2, "new": 1}}}', type=c.Counters
+    )
     assert (counters.tunnels_open, counters.users["a"].up) == (1, 2)
     event = msgspec.json.decode(b'{"kind": "something_new", "x": 1}', type=c.Event)
     assert event.kind == "something_new"

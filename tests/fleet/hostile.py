@@ -1,7 +1,7 @@
 """The table of hostile invites: everything somebody might hand a reader instead of an invite.
 
-``rows()`` builds the table; ``python -m tests.fleet.hostile`` writes it to ``tests/data/hostile_invites.json`` for suites in other
-languages. A row is (name, text); long texts are kept as a repetition.
+``rows()`` builds the table; ``python -m tests.fleet.hostile`` writes it to ``tests/data/hostile_invites.json`` for
+suites in other languages. A row is (name, text); long texts are kept as a repetition.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ HOSTS = {
     "tab": b"a\texample",
     "upper": b"News.Example",
     "homoglyph_utf8": "аpple.com".encode(),  # noqa: RUF001 - the look-alike is the point
-    "fullwidth_utf8": "ｎews.example".encode(),
+    "fullwidth_utf8": "ｎews.example".encode(),  # noqa: RUF001
     "rtl_override_utf8": "a\u202eelpmaxe".encode(),
     "latin1": b"caf\xe9.example",
     "userinfo": b"user@a.example",
@@ -78,12 +78,43 @@ HOSTS = {
 }
 
 # Addresses an unmarked invite must not lead to.
-PRIVATE = """0.1.2.3 10.0.0.1 10.255.255.254 100.64.0.1 127.0.0.1 127.0.0.53 169.254.1.1 169.254.169.254 172.16.0.1
-172.31.255.254 192.0.0.1 192.0.2.1 192.88.99.1 192.168.0.1 192.168.1.254 198.18.0.1 198.51.100.1 203.0.113.5 240.0.0.1
-::1 ::7f00:1 64:ff9b::a00:1 64:ff9b:1::1 100::1 2001::1 2001:db8::1 2002:a00:1:: 3fff::1 5f00::1 fc00::1 fd00::1 fe80::1
-fec0::1""".split()
+PRIVATE = [
+    "0.1.2.3",
+    "10.0.0.1",
+    "10.255.255.254",
+    "100.64.0.1",
+    "127.0.0.1",
+    "127.0.0.53",
+    "169.254.1.1",
+    "169.254.169.254",
+    "172.16.0.1",
+    "172.31.255.254",
+    "192.0.0.1",
+    "192.0.2.1",
+    "192.88.99.1",
+    "192.168.0.1",
+    "192.168.1.254",
+    "198.18.0.1",
+    "198.51.100.1",
+    "203.0.113.5",
+    "240.0.0.1",
+    "::1",
+    "::7f00:1",
+    "64:ff9b::a00:1",
+    "64:ff9b:1::1",
+    "100::1",
+    "2001::1",
+    "2001:db8::1",
+    "2002:a00:1::",
+    "3fff::1",
+    "5f00::1",
+    "fc00::1",
+    "fd00::1",
+    "fe80::1",
+    "fec0::1",
+]
 # Addresses no invite may lead to, whatever it is marked with.
-NOWHERE = "0.0.0.0 224.0.0.1 239.255.255.250 255.255.255.255 :: ff02::1 ff0e::1".split()
+NOWHERE = ["0.0.0.0", "224.0.0.1", "239.255.255.250", "255.255.255.255", "::", "ff02::1", "ff0e::1"]  # noqa: S104
 
 TEXTS = {
     "empty": "",
@@ -169,7 +200,14 @@ def _damaged(good: str) -> Iterator[Row]:
             flipped = alphabet[alphabet.index(good[at]) ^ (1 << bit)]
             yield Row(f"flipped/{at}.{bit}", good[:at] + flipped + good[at + 1 :])
     middle = len(good) // 2
-    for name, inserted in (("lf", "\n"), ("crlf", "\r\n"), ("space", " "), ("nul", "\x00"), ("equals", "="), ("plus", "+")):
+    for name, inserted in (
+        ("lf", "\n"),
+        ("crlf", "\r\n"),
+        ("space", " "),
+        ("nul", "\x00"),
+        ("equals", "="),
+        ("plus", "+"),
+    ):
         yield Row(f"inserted/{name}", good[:middle] + inserted + good[middle:])
     for tail in ("=", "==", "A", "AAAA", "#x", "?x=1", "/", "\x00"):
         yield Row(f"appended/{tail!r}", good + tail)

@@ -7,7 +7,8 @@ import hashlib
 import hmac
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rozaneh.fleet.credentials import derive
 from tests.fleet.builders import KEY, OTHER_KEY, SECRET

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rozaneh.core.addresses import Endpoint, is_global
 from rozaneh.core.errors import Fault, FaultKind
@@ -26,21 +27,25 @@ hosts = st.lists(labels, min_size=1, max_size=2).map(".".join)
 endpoints = st.builds(
     Endpoint,
     st.ip_addresses().filter(
-        lambda a: not (a.is_multicast or a.is_unspecified or getattr(a, "ipv4_mapped", None) or str(a) == "255.255.255.255")
+        lambda a: (
+            not (a.is_multicast or a.is_unspecified or getattr(a, "ipv4_mapped", None) or str(a) == "255.255.255.255")
+        )
     ),
     st.integers(1, 65535),
 )
-ways = st.builds(
-    lambda e, h, p: way(str(e), h, p), endpoints, hosts, st.none() | st.binary(min_size=32, max_size=32)
-)
+ways = st.builds(lambda e, h, p: way(str(e), h, p), endpoints, hosts, st.none() | st.binary(min_size=32, max_size=32))
 
 
 @st.composite
 def invites(draw: st.DrawFn) -> Invite:
     chosen = tuple(draw(st.lists(ways, min_size=1, max_size=2, unique=True)))
-    compartments = tuple(draw(st.lists(st.from_regex(r"[a-z0-9][a-z0-9-]{0,7}", fullmatch=True), min_size=1, max_size=2, unique=True)))
+    compartments = tuple(
+        draw(st.lists(st.from_regex(r"[a-z0-9][a-z0-9-]{0,7}", fullmatch=True), min_size=1, max_size=2, unique=True))
+    )
     secret = draw(st.binary(min_size=16, max_size=16))
-    return Invite(draw(st.binary(min_size=32, max_size=32)), Sensitive(secret), compartments, chosen, needs_local_mark(chosen))
+    return Invite(
+        draw(st.binary(min_size=32, max_size=32)), Sensitive(secret), compartments, chosen, needs_local_mark(chosen)
+    )
 
 
 @given(invites())
@@ -67,7 +72,9 @@ def test_golden() -> None:
 def test_builders_agree_with_the_encoder() -> None:
     assert link(raw_body()) == encode(invite())
     two = invite(way(), way("[2606:4700::1]:8443", "b", None))
-    raw = raw_way(family=6, address=bytes.fromhex("2606470000000000") + bytes(7) + b"\x01", port=8443, name=b"b", pinned=0)
+    raw = raw_way(
+        family=6, address=bytes.fromhex("2606470000000000") + bytes(7) + b"\x01", port=8443, name=b"b", pinned=0
+    )
     assert link(raw_body(ways=[raw_way(), raw])) == encode(two)
 
 
@@ -108,8 +115,8 @@ def test_every_hostile_invite_is_refused_quickly() -> None:
             decode(text)
             accepted.append(row.name)
         except Fault as fault:
-            assert fault.kind in REFUSALS, row.name
-            assert len(str(fault)) < 300, row.name
+            assert fault.kind in REFUSALS, row.name  # noqa: PT017
+            assert len(str(fault)) < 300, row.name  # noqa: PT017
         if time.perf_counter() - begin > 0.5:
             slow.append(row.name)
     assert (accepted, slow) == ([], [])
@@ -150,7 +157,7 @@ def test_what_cannot_be_encoded() -> None:
 
 def test_a_mutated_corpus_is_refused_or_read_and_never_crashes() -> None:
     """20,000 deterministic mutations of valid links and of every corpus file."""
-    rng = random.Random(20261122)
+    rng = random.Random(20261122)  # noqa: S311
     seeds = [encode(invite()), encode(invite(way("[2606:4700::1]:1", "a", None)))]
     seeds += [path.read_text(encoding="utf-8") for path in sorted((DATA / "corpus" / "invite").iterdir())]
     alphabet = string.ascii_letters + string.digits + "-_=:+/ \r\n\x00é"
@@ -171,7 +178,7 @@ def test_a_mutated_corpus_is_refused_or_read_and_never_crashes() -> None:
         try:
             one = decode("".join(text))
         except Fault as fault:
-            assert fault.kind in REFUSALS
+            assert fault.kind in REFUSALS  # noqa: PT017
         else:
             read += 1
             assert encode(one) == "".join(text).strip(" \t\r\n")
@@ -179,7 +186,7 @@ def test_a_mutated_corpus_is_refused_or_read_and_never_crashes() -> None:
 
 
 def test_a_mutated_body_with_a_right_checksum_never_crashes() -> None:
-    rng = random.Random(7)
+    rng = random.Random(7)  # noqa: S311
     for _ in range(20_000):
         body = bytearray(raw_body(sources=[raw_source()], ways=[raw_way(), raw_way(port=1)]))
         for _ in range(rng.randint(1, 3)):
@@ -190,4 +197,4 @@ def test_a_mutated_body_with_a_right_checksum_never_crashes() -> None:
         try:
             assert encode(decode(text)) == text
         except Fault as fault:
-            assert fault.kind in REFUSALS
+            assert fault.kind in REFUSALS  # noqa: PT017

@@ -89,7 +89,12 @@ name = "x"
 summary = "x"
 world = "newsstand"
 rules = [{ id = "R", kind = "ip_drop", params = { prefixes = ["185.146.21.30"] } }]
-trials = [{ site = "field-radio.example", url = "https://field-radio.example/", rule = "R", expect = { direct = "blocked" } }]
+
+[[trials]]
+site = "field-radio.example"
+url = "https://field-radio.example/"
+rule = "R"
+expect = { direct = "blocked" }
 """
 
 

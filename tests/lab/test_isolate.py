@@ -108,7 +108,9 @@ def test_kill_9_leaves_nothing(victim: str) -> None:
         below = descendants(process.pid)
         names = [Path(f"/proc/{pid}/comm").read_text().strip() for pid in below]
         # The daemon may still be on its way from setsid to sleep.
-        assert len(below) >= 13 and names.count("nginx") == 2 and {"sleep", "setsid"} & set(names), names
+        assert len(below) >= 13
+        assert names.count("nginx") == 2
+        assert {"sleep", "setsid"} & set(names)
         handles = [os.pidfd_open(pid) for pid in below]
         os.kill(process.pid if victim == "caller" else below[0], signal.SIGKILL)
         for handle in handles:
@@ -138,7 +140,7 @@ def _as_user(tmp_path: Path) -> tuple[int, bytes]:
                 assert ctypes.CDLL(None).prctl(4, 1, 0, 0, 0) == 0
             os.write(writer, repr(isolate.run(_user_world)).encode())
             os._exit(0)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             os.write(writer, repr(error).encode())
         finally:
             os._exit(1)

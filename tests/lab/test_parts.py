@@ -24,7 +24,7 @@ from tests.lab.crafted import Connection, client_hello, datagram, in_records
     start=st.integers(0, 2**32 - 1),
     rnd=st.randoms(),
 )
-def test_segments_in_any_order_give_the_same_bytes(data: bytes, cuts: list[int], start: int, rnd: object) -> None:
+def test_segments_in_any_order_give_the_same_bytes(data: bytes, cuts: list[int], start: int, rnd: Random) -> None:
     edges = [*sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})[:30], len(data)]
     pieces = [(start + a, data[a:b]) for a, b in pairwise(edges) if a < b]
     rnd.shuffle(pieces)

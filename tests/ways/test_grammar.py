@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rozaneh.core.addresses import Endpoint
 from rozaneh.core.errors import Fault, FaultKind
@@ -66,7 +67,7 @@ def test_any_text_is_a_way_or_a_fault(text: str) -> None:
     try:
         way = parse(text)
     except Fault as fault:
-        assert fault.kind in (FaultKind.CONFIG, FaultKind.UNSUPPORTED)
+        assert fault.kind in (FaultKind.CONFIG, FaultKind.UNSUPPORTED)  # noqa: PT017
     else:
         assert parse(str(way)) == way
 
@@ -79,7 +80,7 @@ def test_one_changed_character_never_crashes(way: Way, data: st.DataObject) -> N
     try:
         assert parse(str(parse(changed))) == parse(changed)
     except Fault as fault:
-        assert fault.kind in (FaultKind.CONFIG, FaultKind.UNSUPPORTED)
+        assert fault.kind in (FaultKind.CONFIG, FaultKind.UNSUPPORTED)  # noqa: PT017
 
 
 def test_golden() -> None:
@@ -148,7 +149,11 @@ def test_unknown_transports_are_another_matter(text: str) -> None:
 
 
 def test_a_refusal_repeats_no_value() -> None:
-    for text in ("h2(address=93.184.215.999:443,name=a)", "h2(address=1.2.3.4:1,name=secret_host.X)", "h2(pin=topsecret,x=1)"):
+    for text in (
+        "h2(address=93.184.215.999:443,name=a)",
+        "h2(address=1.2.3.4:1,name=secret_host.X)",
+        "h2(pin=topsecret,x=1)",
+    ):
         with pytest.raises(Fault) as caught:
             parse(text)
         words = f"{caught.value} {caught.value.hint}"

@@ -359,7 +359,10 @@ impl Config {
             }
             match upstream {
                 Upstream::Direct { egress: Some(egress), .. } => {
-                    let families = [egress.iter().filter(|ip| ip.is_ipv4()).count(), egress.iter().filter(|ip| ip.is_ipv6()).count()];
+                    let families = [
+                        egress.iter().filter(|ip| ip.is_ipv4()).count(),
+                        egress.iter().filter(|ip| ip.is_ipv6()).count(),
+                    ];
                     if families.iter().any(|n| *n > 1) {
                         return Err(ConfigError::new(at("egress"), "at most one address a family"));
                     }
@@ -389,9 +392,14 @@ impl Config {
                     return Err(ConfigError::new(at("auth"), "TCP takes `same_user` or `password`"));
                 }
                 (Listener::Proxy { auth: Auth::SameUser, .. }, Bind::Tcp(addr)) if !addr.ip().is_loopback() => {
-                    return Err(ConfigError::new(at("auth"), "`same_user` works on loopback only; others need `password`"));
+                    return Err(ConfigError::new(
+                        at("auth"),
+                        "`same_user` works on loopback only; others need `password`",
+                    ));
                 }
-                (Listener::Proxy { auth: Auth::Password { user, .. }, .. }, _) if user.is_empty() || user.len() > 255 => {
+                (Listener::Proxy { auth: Auth::Password { user, .. }, .. }, _)
+                    if user.is_empty() || user.len() > 255 =>
+                {
                     return Err(ConfigError::new(at("auth.user"), "1 to 255 bytes (RFC 1929)"));
                 }
                 (Listener::H2 { .. }, Bind::Unix(_)) => {
@@ -408,8 +416,7 @@ impl Config {
         check_users(&self.users)?;
         for (name, nets) in [("allow", &self.policy.allow), ("deny", &self.policy.deny)] {
             for (i, net) in nets.iter().enumerate() {
-                net.parse::<Net>()
-                    .map_err(|e| ConfigError::new(format!("policy.{name}[{i}]"), e.to_string()))?;
+                net.parse::<Net>().map_err(|e| ConfigError::new(format!("policy.{name}[{i}]"), e.to_string()))?;
             }
         }
         if self.resolver.servers.as_ref().is_some_and(Vec::is_empty) {

@@ -44,9 +44,9 @@ pub(crate) async fn serve(
     user: Option<Arc<User>>,
     mut packets: Box<dyn PacketIo>,
 ) {
-    let busy = user.as_ref().is_some_and(|user| {
-        user.tally.tunnels_open.load(Relaxed) >= core.routing.load().limits.tunnels_per_user
-    });
+    let busy = user
+        .as_ref()
+        .is_some_and(|user| user.tally.tunnels_open.load(Relaxed) >= core.routing.load().limits.tunnels_per_user);
     let upstream = core.upstream(&route.upstream);
     let refuse = |packets: &mut Box<dyn PacketIo>, why| {
         core.counters.refused(why);

@@ -322,7 +322,12 @@ impl Engine {
         })
     }
 
-    fn apply(&self, old: Option<&Config>, config: &Config, listeners: Vec<Running>) -> Result<Vec<Running>, EngineError> {
+    fn apply(
+        &self,
+        old: Option<&Config>,
+        config: &Config,
+        listeners: Vec<Running>,
+    ) -> Result<Vec<Running>, EngineError> {
         self.prepare(old, config, listeners).map_err(|(_, error)| error)
     }
 
@@ -400,8 +405,8 @@ impl Engine {
                 Some(index) => Plan::Keep(index, Some((wanted.clone(), serving(i, wanted)?))),
                 None => {
                     let serving = serving(i, wanted)?;
-                    let bound = Bound::new(wanted.bind())
-                        .map_err(|e| EngineError::Io(format!("listeners[{i}].bind"), e))?;
+                    let bound =
+                        Bound::new(wanted.bind()).map_err(|e| EngineError::Io(format!("listeners[{i}].bind"), e))?;
                     Plan::New(wanted.clone(), bound, serving)
                 }
             });
@@ -437,12 +442,9 @@ impl Engine {
                     timeout,
                 })
             }
-            config::Upstream::Socks5 { address, user, password, .. } => Upstream::Socks(Socks {
-                address: *address,
-                user: user.clone(),
-                password: password.0.clone(),
-                timeout,
-            }),
+            config::Upstream::Socks5 { address, user, password, .. } => {
+                Upstream::Socks(Socks { address: *address, user: user.clone(), password: password.0.clone(), timeout })
+            }
             config::Upstream::H2 { tag, address, server_name, pin, ca_file, user, password, carriers } => {
                 let trust = match (pin, ca_file) {
                     (Some(pin), _) => {
@@ -561,14 +563,15 @@ fn serving(i: usize, wanted: &Listener) -> Result<Serving, EngineError> {
                 }
                 config::Cover::Directory { path } => Cover::directory(path),
                 config::Cover::Proxy { url } => {
-                    return Err(ConfigError::new(at("cover.url"), format!("pending {url}")).into())
+                    return Err(ConfigError::new(at("cover.url"), format!("pending {url}")).into());
                 }
             };
             let mut documents = Services::new();
             for service in services {
                 let decoded = service.documents.iter().map(|(compartment, text)| {
                     let bytes = STANDARD.decode(text);
-                    bytes.map(|bytes| (compartment.clone(), bytes))
+                    bytes
+                        .map(|bytes| (compartment.clone(), bytes))
                         .map_err(|_| ConfigError::new(at("services"), "documents are base64"))
                 });
                 documents.insert(service.authority.clone(), decoded.collect::<Result<_, _>>()?);

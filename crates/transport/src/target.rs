@@ -94,7 +94,8 @@ mod tests {
         assert_eq!(Target::parse("News.Example:443"), Some(Target::Name("news.example".into(), 443)));
         assert!(matches!(Target::parse("[2001:db8::1]:80"), Some(Target::Addr(a)) if a.port() == 80));
         assert!(matches!(Target::parse("192.0.2.1:80"), Some(Target::Addr(_))));
-        for bad in ["", "host", "host:", "host:x", "host:65536", ":80", "a b:80", "[::1:80", "u@h:80", "h:+80", "h:80 "] {
+        for bad in ["", "host", "host:", "host:x", "host:65536", ":80", "a b:80", "[::1:80", "u@h:80", "h:+80", "h:80 "]
+        {
             assert_eq!(Target::parse(bad), None, "{bad:?}");
         }
     }

@@ -181,7 +181,7 @@ impl Decoder {
                     if gathered.is_empty() {
                         gathered.reserve((*left).min(FIRST_RESERVE));
                     }
-                    gathered.extend(here.iter().take(take));
+                    gathered.extend_from_slice(here.get(..take).unwrap_or_default());
                     *at += take;
                     *left -= take;
                     if *left > 0 {

@@ -49,6 +49,16 @@ fn frames_that_move_nothing() {
     }
 }
 
+/// After GOAWAY new requests are decoded and dropped, which is work too.
+#[test]
+fn requests_behind_a_goaway() {
+    let mut conn = server();
+    conn.goaway(Code::NO_ERROR);
+    let n = until_the_end(&mut conn, true, &mut |n| headers(2 * n + 1, &GET, true));
+    assert!((65_000..=65_536).contains(&n), "{n}");
+    assert_eq!(conn.open_streams(), 0);
+}
+
 #[test]
 fn answers_that_nobody_reads() {
     for what in [frame(PING, 0, 0, &[0; 8]), settings(&[])] {

@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,8 +15,11 @@ from rozaneh.cli.output import Output
 from rozaneh.core.errors import Fault, FaultKind
 
 if TYPE_CHECKING:
+    from rozaneh.client.once import Target
     from rozaneh.client.runtime import Ready
     from rozaneh.fleet.invites import Invite
+
+Flags = dict[str, str | bool | None]
 
 _INVITE_LIMIT = 4096  # a link has 300 characters; more is not read, whatever is offered
 _DISCONNECT_SECONDS = 15.0
@@ -76,7 +79,9 @@ def read_invite(source: str | None, directory: Path, output: Output) -> Invite:
 @setting_option("client.same_user")
 @click.option("--once", metavar="URL", help="Fetch one page to stdout, without a listener, and end.")
 @command_output
-def connect(output: Output, source: str | None, directory: Path | None, once: str | None, **flags: Any) -> None:
+def connect(
+    output: Output, source: str | None, directory: Path | None, once: str | None, **flags: str | bool | None
+) -> None:
     """Open the way out with an invite, and keep it open; Ctrl-C closes it.
 
     The invite is read from FILE, from stdin (-), from earlier runs, or asked for; it is a secret and never an argument.
@@ -98,17 +103,22 @@ def connect(output: Output, source: str | None, directory: Path | None, once: st
         _fetch_once(output, where, invite, target)
 
 
-def _stay(output: Output, where: Path, invite: Invite, flags: dict[str, Any]) -> None:
+def _stay(output: Output, where: Path, invite: Invite, flags: Flags) -> None:
     import asyncio
 
     from rozaneh.client.localproxy import LocalProxy, decide
     from rozaneh.client.memory import Memory
     from rozaneh.client.runtime import ClientRuntime
 
-    password_file = Path(flags["password_file"]) if flags["password_file"] else None
+    def text(name: str) -> str | None:
+        value = flags[name]
+        return value if isinstance(value, str) else None
+
+    file = text("password_file")
+    password_file = Path(file) if file else None
 
     def proxy(memory: Memory) -> LocalProxy:
-        return decide(flags["listen"], flags["user"], password_file, flags["same_user"], memory.port)
+        return decide(text("listen"), text("user"), password_file, bool(flags["same_user"]), memory.port)
 
     proxy(Memory(port=1))  # refuse flags that do not fit before anything is touched
 
@@ -125,7 +135,7 @@ def _stay(output: Output, where: Path, invite: Invite, flags: dict[str, Any]) ->
     output.note("Disconnected")
 
 
-def _fetch_once(output: Output, where: Path, invite: Invite, target: Any) -> None:
+def _fetch_once(output: Output, where: Path, invite: Invite, target: Target) -> None:
     import asyncio
 
     from rozaneh.client.localproxy import LocalProxy

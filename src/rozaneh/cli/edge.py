@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -27,7 +26,7 @@ def edge() -> None:
 @setting_option("edge.egress")
 @setting_option("edge.allow")
 @command_output
-def init(output: Output, directory: Path, **flags: Any) -> None:
+def init(output: Output, directory: Path, **flags: str | tuple[str, ...] | None) -> None:
     """Make an edge.
 
     Example: rozaneh edge init --dir D --listen 0.0.0.0:443 --host news.example --address 203.0.113.5
@@ -37,8 +36,9 @@ def init(output: Output, directory: Path, **flags: Any) -> None:
     from rozaneh.edge.layout import make_settings
 
     for name in ("cert", "key"):
-        if flags[name]:
-            flags[name] = str(Path(flags[name]).absolute())
+        given = flags[name]
+        if isinstance(given, str):
+            flags[name] = str(Path(given).absolute())
     settings = make_settings(from_flags(flags, "edge"))
     made = make(directory.absolute(), settings, SystemClock())
     output.done(f"Made an edge in `{made.directory}`")
@@ -111,7 +111,7 @@ def status(output: Output, directory: Path) -> None:
     output.answer(SCHEMA, {key: value for key, value in found.items() if key != "schema"})
 
 
-def _show(value: Any) -> str:
+def _show(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {count}" for key, count in value.items()) or "none"
     if isinstance(value, list):

@@ -27,6 +27,8 @@ def lab() -> None:
 @contextmanager
 def _faults() -> Iterator[None]:
     """The lab's own exceptions as faults a person can be told about."""
+    if sys.platform != "linux":
+        raise Fault(FaultKind.UNSUPPORTED, "The lab needs Linux", hint="run it in a virtual machine with Linux")
     from rozaneh.lab.browser.devtools import DevToolsError
     from rozaneh.lab.demo import DemoFailed
     from rozaneh.lab.isolate import Failed, LabUnavailable
@@ -37,7 +39,7 @@ def _faults() -> Iterator[None]:
     try:
         yield
     except LabUnavailable as error:
-        hint = "see which packages and settings the lab needs in the guide, docs/guides"
+        hint = "in a checkout, `make demo` installs what the lab needs"
         raise Fault(FaultKind.UNSUPPORTED, str(error), hint=hint) from error
     except (ScenarioError, WorldError) as error:
         raise Fault(FaultKind.USAGE, str(error), hint="`rozaneh lab list` shows what there is") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ class SettingType(click.ParamType[str]):
         self.name = setting.kind.placeholder
         self._setting = setting
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Check one value.
 
         Raises:
@@ -47,14 +47,20 @@ def setting_option(name: str, *, required: bool = False, sentence: str | None = 
     return click.option(setting.flag, setting.key, **options)
 
 
-def dir_option(**options: Any) -> Callable[[F], F]:
+def dir_option(*, help: str, required: bool = False) -> Callable[[F], F]:
     """``--dir``."""
     return click.option(
-        "--dir", "directory", type=click.Path(path_type=Path), metavar="DIR", envvar="ROZANEH_DIR", **options
+        "--dir",
+        "directory",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        envvar="ROZANEH_DIR",
+        required=required,
+        help=help,
     )
 
 
-def from_flags(values: dict[str, Any], prefix: str) -> dict[str, Value]:
+def from_flags(values: Mapping[str, object], prefix: str) -> dict[str, Value]:
     """The values of a section as the registry reads them (flags are checked already, lists arrive as tuples)."""
     return {
         key: SETTINGS[f"{prefix}.{key}"].check(list(value) if isinstance(value, tuple) else value, FaultKind.USAGE, key)
@@ -62,17 +68,17 @@ def from_flags(values: dict[str, Any], prefix: str) -> dict[str, Value]:
     }
 
 
-def command_output(function: F) -> F:
+def command_output(function: Callable[..., None]) -> Callable[..., None]:
     """Gives a command its ``Output`` and turns faults into words and exit codes; adds ``--json`` and ``--debug``."""
 
     @click.option("--json", "json_mode", is_flag=True, help="Print one JSON object on stdout.")
     @click.option("--debug", is_flag=True, help="Show where an error came from.")
     @functools.wraps(function)
-    def wrapped(*args: Any, json_mode: bool, debug: bool, **kwargs: Any) -> Any:
+    def wrapped(*args: object, json_mode: bool, debug: bool, **kwargs: object) -> None:
         output = Output(json_mode, debug)
         context = click.get_current_context()
         try:
-            return function(output, *args, **kwargs)
+            function(output, *args, **kwargs)
         except Fault as fault:
             output.fault(fault)
             if debug:
@@ -88,5 +94,11 @@ def command_output(function: F) -> F:
             if debug:
                 output.note("".join(traceback.format_exception(error)))
             context.exit(FaultKind.BUG.exit_code)
+        except BaseException as error:
+            # PyO3 raises a Rust panic past `Exception`; its class cannot be imported, only recognised.
+            if type(error).__name__ != "PanicException":
+                raise
+            output.fault(Fault(FaultKind.BUG, "The engine met something unexpected"))
+            context.exit(FaultKind.BUG.exit_code)
 
-    return wrapped  # type: ignore[return-value]
+    return wrapped

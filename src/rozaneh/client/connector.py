@@ -12,7 +12,7 @@
 pair of state and event that means something; any other pair is a late answer to a question nobody asks any more, and
 changes nothing.
 
-A candidate marked ``fetch_only`` (of an expired roster, or retired by a newer one) may fetch a roster and carry nothing.
+A candidate marked ``fetch_only`` (of an expired roster, or retired by a newer one) may fetch a roster, no more.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -33,6 +33,8 @@ from rozaneh.fleet import roster
 from rozaneh.fleet.credentials import Credentials
 from rozaneh.fleet.invites import Invite
 from rozaneh.ways.grammar import Way
+
+T = TypeVar("T")
 
 PROBE_SECONDS = 10.0  # TCP and TLS over a path with 2 s round trips and one loss (RFC 6298: 1 s, then doubled)
 FETCH_SECONDS = 15.0
@@ -138,7 +140,7 @@ class ClientRuntime:
         """End the run; programs' tunnels are cut."""
         self._stopped.set()
 
-    async def run(self, ready: Callable[[Ready], None], work: Callable[[Ready], Any] | None = None) -> Any:
+    async def run(self, ready: Callable[[Ready], None], work: Callable[[Ready], T] | None = None) -> T | None:
         """Connect and stay connected until told to stop, or until ``work`` (run in a thread once ready) has finished.
 
         Returns:
@@ -164,10 +166,10 @@ class ClientRuntime:
                 # Blocking: the engine's own threads end here, and nothing else has to run any more.
                 self._engine.stop(0.0)
 
-    async def _serve(self, ready: Callable[[Ready], None], work: Callable[[Ready], Any] | None) -> Any:
+    async def _serve(self, ready: Callable[[Ready], None], work: Callable[[Ready], T] | None) -> T | None:
         control = ControlServer(self._directory, {"stop": self._on_stop, "status": self._on_status})
         undo = on_signals(self.stop)
-        result: Any = None
+        result: T | None = None
         try:
             async with background() as helpers:
                 await control.open()

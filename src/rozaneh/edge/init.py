@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rozaneh.core.clock import Clock
+from rozaneh.core.control import CONTROL
 from rozaneh.core.errors import Fault, FaultKind
-from rozaneh.core.files import TEMPORARY, DirectoryLock, private_dir, sweep, write_private
+from rozaneh.core.files import LOCK, TEMPORARY, DirectoryLock, private_dir, sweep, write_private
 from rozaneh.core.keys import SigningKey, fingerprint
 from rozaneh.edge.certs import check_pair, make_certificate, pin_of
 from rozaneh.edge.cover import check_cover
 from rozaneh.edge.database import Database
-from rozaneh.edge.layout import CERT, DATABASE, ISSUER_KEY, KEY, SETTINGS_FILE, EdgeSettings, is_edge
+from rozaneh.edge.layout import CERT, DATABASE_FILES, ISSUER_KEY, KEY, SETTINGS_FILE, EdgeSettings, is_edge
 
-_LEFTOVERS = frozenset({"lock", "control", ISSUER_KEY, CERT, KEY, DATABASE, DATABASE + "-wal", DATABASE + "-shm"})
+_LEFTOVERS = frozenset({LOCK, CONTROL, ISSUER_KEY, CERT, KEY, *DATABASE_FILES})
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ ISSUER_KEY = "issuer.key"
 CERT = "cert.pem"
 KEY = "key.pem"
 DATABASE = "edge.sqlite3"
+# What SQLite keeps beside the database: the log of WAL, and the journal of the moment before WAL is on.
+DATABASE_FILES = (DATABASE, DATABASE + "-wal", DATABASE + "-shm", DATABASE + "-journal")
 _SETTINGS_LIMIT = 64 * 1024  # a thousand `allow` lines fit
 
 

@@ -217,7 +217,9 @@ class EdgeRuntime:
         try:
             return [path.stat().st_mtime_ns for path in files]
         except OSError as error:
-            raise Fault(FaultKind.CONFIG, "Could not read the edge's certificate or its key", why=reason(error)) from error
+            raise Fault(
+                FaultKind.CONFIG, "Could not read the edge's certificate or its key", why=reason(error)
+            ) from error
 
     async def _renew(self) -> None:
         try:

@@ -30,7 +30,7 @@ from rozaneh.lab import linux
 
 T = TypeVar("T")
 
-_SCRATCH = "/dev/shm"
+_SCRATCH = "/dev/shm"  # noqa: S108 - a mount point of every Linux, where nobody keeps code
 
 _NAMESPACES = linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWPID | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS
 
@@ -77,12 +77,12 @@ def pack(function: Callable[[], object]) -> bytes:
     """What `function` returned or raised, as bytes for `unpack` in another process."""
     try:
         return pickle.dumps((True, function()))
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - whatever happens inside is told outside
         text = traceback.format_exc()
         try:
             packed = pickle.dumps((False, error))
-            pickle.loads(packed)
-        except Exception:
+            pickle.loads(packed)  # noqa: S301 - our own child's bytes
+        except Exception:  # noqa: BLE001 - whatever happens inside is told outside
             packed = pickle.dumps((False, Failed(text)))
         else:
             if os.environ.get("ROZANEH_LAB_DEBUG"):
@@ -95,7 +95,7 @@ def unpack(answer: bytes, status: int) -> object:
     if not answer:
         code = os.waitstatus_to_exitcode(status)
         raise Failed(f"the process in the world ended without an answer (status {code})")
-    fine, value = pickle.loads(answer)
+    fine, value = pickle.loads(answer)  # noqa: S301 - our own child's bytes
     if fine:
         return cast("object", value)
     raise value

@@ -181,12 +181,10 @@ pub(super) fn problem(request: &Request, kind: Problem) -> Response {
         Body::Empty | Body::Stream(_) => 0,
     };
     if gzip::wanted(request, out.status, "text/html", length) {
-        if let Ok(packed) = gzip::page(kind.html(request.agent.padded)) {
-            out.headers.retain(|(name, _)| name != "Content-Length");
-            out.connection_at = out.headers.len();
-            out.extra("Content-Encoding", "gzip");
-            out.body = Body::Bytes(packed);
-        }
+        out.headers.retain(|(name, _)| name != "Content-Length");
+        out.connection_at = out.headers.len();
+        out.extra("Content-Encoding", "gzip");
+        out.body = Body::Bytes(gzip::page(&kind.html(request.agent.padded)));
     }
     if request.is("HEAD") {
         out.body = Body::Empty;
@@ -211,7 +209,6 @@ fn redirect(request: &Request, path: &Path) -> Response {
     out.core("Location", location);
     out
 }
-
 
 /// An address as it stands in a URL; a mapped one as the visitor wrote it.
 fn literal(ip: IpAddr) -> String {

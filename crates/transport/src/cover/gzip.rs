@@ -2,10 +2,11 @@
 
 use std::io;
 
-use flate2::{Compress, Compression, FlushCompress, Status};
+use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 use rozaneh_net::pool::Slice;
 
 use super::body::{Produce, Source};
+use super::deflate;
 use super::message::{Http, Request};
 
 /// Shorter bodies stay as they are (`gzip_min_length`).
@@ -90,40 +91,59 @@ fn weighs(text: &[u8]) -> bool {
     sum > 0 && sum <= 100 && digits <= 3
 }
 
+/// The window that nginx asks zlib for: the smallest that holds the body.
+fn window(length: u64) -> u32 {
+    let mut bits = 15;
+    while bits > 9 && length < (1_u64 << (bits - 1)) - UNUSABLE {
+        bits -= 1;
+    }
+    bits
+}
+
+/// A body shorter than half the largest window, compressed at once (RFC 1952).
+fn short(body: &[u8], bits: u32) -> Vec<u8> {
+    // No name, no time; "fastest"; Unix.
+    let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 3];
+    out.extend(deflate::compress(body, bits));
+    let mut crc = Crc::new();
+    crc.update(body);
+    out.extend(crc.sum().to_le_bytes());
+    out.extend(crc.amount().to_le_bytes());
+    out
+}
+
 /// A file on its way through the compressor.
 pub(super) struct Gzip {
     source: Source,
     at: u64,
     length: u64,
-    compress: Compress,
+    bits: u32,
+    /// For long bodies only.
+    compress: Option<Compress>,
     page: Vec<u8>,
     over: bool,
 }
 
 impl Gzip {
     pub(super) fn new(source: Source, length: u64) -> Self {
-        let mut window = 15_u8;
-        while window > 9 && length < (1_u64 << (window - 1)) - UNUSABLE {
-            window -= 1;
-        }
-        Self {
-            source,
-            at: 0,
-            length,
-            compress: Compress::new_gzip(Compression::new(1), window),
-            page: Vec::with_capacity(PAGE),
-            over: false,
-        }
+        let bits = window(length);
+        let compress = (bits == 15).then(|| Compress::new_gzip(Compression::new(1), 15));
+        Self { source, at: 0, length, bits, compress, page: Vec::new(), over: false }
     }
 
     /// Feeds one input; returns the pages it filled, and at the end everything.
     fn feed(&mut self, mut input: &[u8], last: bool) -> io::Result<Vec<u8>> {
+        let Some(compress) = &mut self.compress else {
+            self.over = last;
+            return Ok(short(input, self.bits));
+        };
+        self.page.reserve_exact(PAGE - self.page.len());
         let mut full = Vec::new();
         loop {
-            let before = self.compress.total_in();
+            let before = compress.total_in();
             let flush = if last { FlushCompress::Finish } else { FlushCompress::None };
-            let status = self.compress.compress_vec(input, &mut self.page, flush).map_err(io::Error::other)?;
-            let taken = usize::try_from(self.compress.total_in() - before).unwrap_or(input.len());
+            let status = compress.compress_vec(input, &mut self.page, flush).map_err(io::Error::other)?;
+            let taken = usize::try_from(compress.total_in() - before).unwrap_or(input.len());
             input = input.get(taken..).unwrap_or_default();
             if status == Status::StreamEnd {
                 self.over = true;
@@ -163,10 +183,8 @@ impl Produce for Gzip {
 }
 
 /// A page, compressed at once.
-pub(super) fn page(bytes: Vec<u8>) -> io::Result<Slice> {
-    let length = bytes.len() as u64;
-    let mut gzip = Gzip::new(Source::Memory(Slice::copy_from(&[])), length);
-    gzip.feed(&bytes, true).map(Slice::from_vec)
+pub(super) fn page(bytes: &[u8]) -> Slice {
+    Slice::from_vec(short(bytes, window(bytes.len() as u64)))
 }
 
 #[cfg(test)]
@@ -176,10 +194,25 @@ mod tests {
 
     #[test]
     fn acceptance() {
-        for yes in ["gzip", "gzip, br", "deflate, gzip", "a gzip", "GZIP", "gzip;q=0.001", "gzip;", "gzip;q=1.0", "gzip,x;q=0"] {
+        for yes in
+            ["gzip", "gzip, br", "deflate, gzip", "a gzip", "GZIP", "gzip;q=0.001", "gzip;", "gzip;q=1.0", "gzip,x;q=0"]
+        {
             assert!(accepts(yes.as_bytes()), "{yes}");
         }
-        for no in ["", "br", "*", "gzipx", "x-gzip", "gzip;q=0", "gzip;q=0.000", "gzip;q=2", "gzip;q=", "gzip;q", "gzip;x", "a;gzip"] {
+        for no in [
+            "",
+            "br",
+            "*",
+            "gzipx",
+            "x-gzip",
+            "gzip;q=0",
+            "gzip;q=0.000",
+            "gzip;q=2",
+            "gzip;q=",
+            "gzip;q",
+            "gzip;x",
+            "a;gzip",
+        ] {
             assert!(!accepts(no.as_bytes()), "{no}");
         }
     }

@@ -142,10 +142,8 @@ mod tests {
 
     /// What came of it, in a word.
     fn verdict(fields: &[(&'static str, &'static str)], end: bool) -> String {
-        let fields: Vec<_> = fields
-            .iter()
-            .map(|(n, v)| (Bytes::from_static(n.as_bytes()), Bytes::from_static(v.as_bytes())))
-            .collect();
+        let fields: Vec<_> =
+            fields.iter().map(|(n, v)| (Bytes::from_static(n.as_bytes()), Bytes::from_static(v.as_bytes()))).collect();
         let visit = Visit { local: ([127, 0, 0, 1], 443).into(), secure: true };
         match judge(&fields, end, BodyIn::default(), visit) {
             Judged::Request(request) => format!("ok {:?}", request.body.length),

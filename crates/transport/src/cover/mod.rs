@@ -16,6 +16,7 @@ mod agent;
 mod body;
 mod conditional;
 mod date;
+mod deflate;
 mod files;
 mod gzip;
 pub mod h2look;

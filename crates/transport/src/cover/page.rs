@@ -94,7 +94,6 @@ impl Problem {
     }
 }
 
-
 /// The words of nginx's status line; empty for a status it has none for.
 pub(super) fn reason(status: u16) -> &'static str {
     match status {

@@ -114,7 +114,8 @@ impl Proxy {
             if name.eq_ignore_ascii_case(b"content-length") && answer.recoded {
                 continue;
             }
-            let value = if name.eq_ignore_ascii_case(b"location") { self.location(request, &value) } else { value.to_vec() };
+            let value =
+                if name.eq_ignore_ascii_case(b"location") { self.location(request, &value) } else { value.to_vec() };
             headers.push((String::from_utf8_lossy(&name).into_owned().into(), value));
         }
         let mut out = Response::new(answer.status);
@@ -155,10 +156,8 @@ mod tests {
     use super::*;
 
     fn request(fields: &[(&'static str, &'static str)]) -> Request {
-        let fields: Vec<_> = fields
-            .iter()
-            .map(|(n, v)| (Bytes::from_static(n.as_bytes()), Bytes::from_static(v.as_bytes())))
-            .collect();
+        let fields: Vec<_> =
+            fields.iter().map(|(n, v)| (Bytes::from_static(n.as_bytes()), Bytes::from_static(v.as_bytes()))).collect();
         let visit = Visit { local: ([127, 0, 0, 1], 443).into(), secure: true };
         match judge(&fields, true, BodyIn::default(), visit) {
             Judged::Request(request) => *request,
@@ -172,7 +171,8 @@ mod tests {
     #[test]
     fn head_for_the_site() {
         let proxy = Proxy::new("https://site.test/base/").expect("a URL");
-        let more = [("connection", "x-drop"), ("x-drop", "1"), ("accept", "*/*"), ("te", "trailers"), ("cookie", "a=b")];
+        let more =
+            [("connection", "x-drop"), ("x-drop", "1"), ("accept", "*/*"), ("te", "trailers"), ("cookie", "a=b")];
         let fields: Vec<_> = GET.iter().chain(&more).copied().collect();
         let head = String::from_utf8(proxy.head(&request(&fields))).expect("ASCII");
         assert_eq!(head, "GET /base/x?y HTTP/1.1\r\nHost: site.test\r\naccept: */*\r\ncookie: a=b\r\n");

@@ -40,12 +40,7 @@ struct Stat {
 impl Stat {
     fn of(meta: &Metadata) -> Self {
         let modified = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        Self {
-            directory: meta.is_dir(),
-            regular: meta.is_file(),
-            size: meta.len(),
-            modified: date::seconds(modified),
-        }
+        Self { directory: meta.is_dir(), regular: meta.is_file(), size: meta.len(), modified: date::seconds(modified) }
     }
 }
 
@@ -143,12 +138,9 @@ impl Site {
             Self::Directory(root) => Ok(Stat::of(&fs::metadata(inside(root, path)?)?)),
             Self::Stock { modified } => match path {
                 b"/" => Ok(Stat { directory: true, regular: false, size: 0, modified: *modified }),
-                path if path == STOCK_NAME => Ok(Stat {
-                    directory: false,
-                    regular: true,
-                    size: STOCK_PAGE.len() as u64,
-                    modified: *modified,
-                }),
+                path if path == STOCK_NAME => {
+                    Ok(Stat { directory: false, regular: true, size: STOCK_PAGE.len() as u64, modified: *modified })
+                }
                 path => {
                     let below = path.starts_with(STOCK_NAME) && path.get(STOCK_NAME.len()) == Some(&b'/');
                     let kind = if below { io::ErrorKind::NotADirectory } else { io::ErrorKind::NotFound };

@@ -333,7 +333,7 @@ impl Reading {
         let (status, reason, headers) =
             headed.map_or((502, String::new(), Vec::new()), |h| (h.status, h.reason, h.headers));
         // The length of an answer to HEAD is announced and never sent.
-        let bare = self.wire.is_none();
+        let bare = self.is_over();
         let body = if bare { Body::Empty } else { Body::Stream(Box::new(self)) };
         Answer { status, reason, headers, body, recoded: recoded && !bare }
     }

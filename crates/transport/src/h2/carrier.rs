@@ -97,6 +97,16 @@ pub enum Ending {
     Closed,
 }
 
+/// Whether the driver shall say goodbye.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closing {
+    No,
+    /// Once no stream is left.
+    WhenIdle,
+    /// Once what is queued is out.
+    Now,
+}
+
 /// Everything behind the lock.
 pub(crate) struct Shared {
     pub conn: Connection,
@@ -105,8 +115,7 @@ pub(crate) struct Shared {
     pub queue: VecDeque<StreamId>,
     pub driver: Option<Waker>,
     pub ending: Ending,
-    /// The driver shall say goodbye and close once everything is out.
-    pub close: bool,
+    pub closing: Closing,
     /// Receive window granted to streams beyond their first one: bounded over all streams of the carrier.
     pub granted: u64,
     /// Waiting for ENABLE_CONNECT_PROTOCOL, a free stream or the end.
@@ -121,6 +130,15 @@ impl Shared {
                 entry.queued = true;
                 self.queue.push_back(id);
             }
+        }
+    }
+
+    /// Whether it is time to say goodbye.
+    pub fn may_close(&self) -> bool {
+        match self.closing {
+            Closing::No => false,
+            Closing::WhenIdle => self.streams.is_empty(),
+            Closing::Now => self.queue.is_empty(),
         }
     }
 
@@ -167,7 +185,7 @@ impl Carrier {
                 queue: VecDeque::new(),
                 driver: None,
                 ending: Ending::No,
-                close: false,
+                closing: Closing::No,
                 granted: 0,
                 settings_wakers: Vec::new(),
             }),
@@ -202,19 +220,23 @@ impl Carrier {
         self.shared.lock().ending
     }
 
-    /// Ends the carrier after what is queued: GOAWAY, `close_notify`, FIN.
+    /// Ends the carrier once its streams have ended: GOAWAY now, `close_notify` and FIN then.
     pub fn close(&self) {
-        self.close_with(Code::NO_ERROR);
+        self.end(Code::NO_ERROR, Closing::WhenIdle);
     }
 
-    /// The same with another code in the GOAWAY.
-    pub(crate) fn close_with(&self, code: Code) {
+    /// Ends the carrier for this reason, after what is queued.
+    pub(crate) fn fail(&self, code: Code) {
+        self.end(code, Closing::Now);
+    }
+
+    fn end(&self, code: Code, closing: Closing) {
         self.change(|shared| {
             shared.conn.goaway(code);
             if shared.ending == Ending::No {
                 shared.ending = Ending::Draining;
             }
-            shared.close = true;
+            shared.closing = closing;
         });
     }
 

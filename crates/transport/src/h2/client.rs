@@ -211,13 +211,8 @@ impl Way {
     /// `limit` bytes of it).
     pub async fn probe(self: &Arc<Self>, limit: usize) -> Probe {
         let began = Instant::now();
-        let failed = |stage, reason: &str| Probe {
-            stage,
-            reason: reason.to_owned(),
-            rtt: None,
-            date: None,
-            body: Vec::new(),
-        };
+        let failed =
+            |stage, reason: &str| Probe { stage, reason: reason.to_owned(), rtt: None, date: None, body: Vec::new() };
         let carrier = match self.carrier_or_stage(0).await {
             Ok(carrier) => carrier,
             Err((stage, reason)) => return failed(stage, &reason),
@@ -261,9 +256,7 @@ impl Way {
             let date = find(&head, "date").map(|date| String::from_utf8_lossy(date).into_owned());
             let mut padded = Padded::new(stream, kind);
             let mut body = Vec::new();
-            while let Some(chunk) =
-                poll_fn(|cx| padded.poll_recv(cx, usize::MAX)).await.map_err(|_| Asked::Broken)?
-            {
+            while let Some(chunk) = poll_fn(|cx| padded.poll_recv(cx, usize::MAX)).await.map_err(|_| Asked::Broken)? {
                 body.extend_from_slice(&chunk);
                 if body.len() > limit {
                     return Err(Asked::Broken);

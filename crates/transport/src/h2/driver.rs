@@ -13,7 +13,7 @@ use rozaneh_wire::h2::{Code, Event, Field, StreamId};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use super::carrier::{Broken, Carrier, Ending, Entry};
+use super::carrier::{Broken, Carrier, Closing, Ending, Entry};
 use super::rate::Rate;
 use crate::tls::drive::Ready;
 use crate::tls::{HEAD, MAX_PLAIN, Opened, TAIL, TlsError, Traffic};
@@ -29,9 +29,17 @@ const SMALL_REST: usize = 8_192;
 
 /// Something the peer asked for, to be handled outside the lock (server).
 pub(crate) enum Incoming {
-    Request { id: StreamId, fields: Vec<Field>, end: bool },
+    Request {
+        id: StreamId,
+        fields: Vec<Field>,
+        end: bool,
+    },
     /// A request the protocol does not allow: the cover answers it as its model would.
-    Malformed { id: StreamId, fields: Vec<Field>, end: bool },
+    Malformed {
+        id: StreamId,
+        fields: Vec<Field>,
+        end: bool,
+    },
     HeadersTooLarge,
 }
 
@@ -371,7 +379,7 @@ impl<R: Requests> Driver<R> {
                 shared.enqueue(id);
             }
         }
-        if self.plan.is_empty() && shared.close && shared.queue.is_empty() && !self.goodbye {
+        if self.plan.is_empty() && shared.may_close() && !self.goodbye {
             self.goodbye = true;
             self.traffic.close();
         }
@@ -639,7 +647,7 @@ impl<R: Requests> Driver<R> {
                 }
                 Patience::Cover { .. } if !self.authenticated.load(Relaxed) && shared.streams.is_empty() => {
                     shared.conn.goaway(Code::NO_ERROR);
-                    shared.close = true;
+                    shared.closing = Closing::WhenIdle;
                 }
                 _ => {}
             }

@@ -19,12 +19,7 @@ pub(crate) struct Padded<S> {
 impl<S: Stream> Padded<S> {
     pub fn new(inner: S, kind: Kind) -> Self {
         let pads = kind == Kind::FIRST_EIGHT;
-        Self {
-            inner,
-            encoder: pads.then(Encoder::new),
-            decoder: pads.then(Decoder::new),
-            ready: Vec::new(),
-        }
+        Self { inner, encoder: pads.then(Encoder::new), decoder: pads.then(Decoder::new), ready: Vec::new() }
     }
 
     /// The stream inside.

@@ -131,10 +131,7 @@ pub(crate) fn refusal(why: Refusal) -> Vec<Field> {
 pub(crate) fn accepted(kind: Option<Kind>, date: Option<String>) -> Vec<Field> {
     let mut fields = vec![Field::new(":status", "200")];
     if let Some(kind) = kind {
-        fields.push(Field::sensitive(
-            padding::field::PADDING,
-            padding::header_value(padding::Side::Reply, random()),
-        ));
+        fields.push(Field::sensitive(padding::field::PADDING, padding::header_value(padding::Side::Reply, random())));
         fields.push(Field::new(padding::field::TYPE_REPLY, kind.0.to_string()));
     }
     fields.extend(date.map(|date| Field::new("date", date)));

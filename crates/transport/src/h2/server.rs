@@ -185,7 +185,7 @@ impl Requests for Desk {
             },
             Incoming::Malformed { id, fields, end } => self.stranger(id, fields, end),
             // nginx ends the connection over such a list (`large_client_header_buffers`).
-            Incoming::HeadersTooLarge => self.carrier.close_with(Code::ENHANCE_YOUR_CALM),
+            Incoming::HeadersTooLarge => self.carrier.fail(Code::ENHANCE_YOUR_CALM),
         }
     }
 }

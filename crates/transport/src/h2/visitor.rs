@@ -31,7 +31,7 @@ pub(crate) async fn answer(cover: &Cover, stream: H2Stream, fields: Vec<Field>, 
         Judged::Request(request) => cover.respond(*request).await,
         Judged::Refused(response) => response,
         Judged::Reset(code) => return stream.lock().reset(Code(code)),
-        Judged::GoAway(code) => return stream.lock().carrier().close_with(Code(code)),
+        Judged::GoAway(code) => return stream.lock().carrier().fail(Code(code)),
     };
     // A visitor who left, or a body that broke: the stream is reset.
     if send(&stream, response).await.is_err() {

@@ -2,7 +2,7 @@
 
 use rustls::unbuffered::{ConnectionState, EncryptError};
 
-use super::unbuffered::{Side, classify};
+use super::unbuffered::{Side, classify, encode_into, take_alert};
 use super::{HEAD, MAX_RECORD, Opened, TAIL, TlsError, Traffic};
 
 pub(super) struct Legacy<S: Side> {
@@ -17,16 +17,12 @@ impl<S: Side> Legacy<S> {
         Self { side, pending: Vec::new(), scratch: Vec::new(), closed: false }
     }
 
-    /// Moves what rustls wants to send (alerts, answers to a renegotiation) to `pending`.
+    /// Moves what rustls wants to send (the refusal of a renegotiation, say) to `pending`.
     fn collect(&mut self) {
+        // More than rustls ever queues at once; the bound only guards against a loop that would not end.
         for _ in 0..4 {
             match self.side.process(&mut []).state {
-                Ok(ConnectionState::EncodeTlsData(mut encode)) => {
-                    let start = self.pending.len();
-                    self.pending.resize(start + MAX_RECORD, 0);
-                    let written = encode.encode(self.pending.get_mut(start..).unwrap_or_default()).unwrap_or(0);
-                    self.pending.truncate(start + written);
-                }
+                Ok(ConnectionState::EncodeTlsData(mut encode)) => encode_into(&mut encode, &mut self.pending),
                 Ok(ConnectionState::TransmitTlsData(transmit)) => transmit.done(),
                 _ => return,
             }
@@ -36,6 +32,9 @@ impl<S: Side> Legacy<S> {
 
 impl<S: Side> Traffic for Legacy<S> {
     fn open(&mut self, buffer: &mut [u8]) -> Result<Opened, TlsError> {
+        if self.closed {
+            return Err(TlsError::Protocol);
+        }
         let length = match *buffer {
             [_, _, _, a, b, ..] => HEAD + usize::from(u16::from_be_bytes([a, b])),
             _ => return Ok(Opened::Partial),
@@ -49,6 +48,7 @@ impl<S: Side> Traffic for Legacy<S> {
         let mut closed = false;
         let mut failed = None;
         let status = self.side.process(record);
+        let discard = status.discard;
         match status.state {
             Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                 while let Some(record) = traffic.next_record() {
@@ -62,7 +62,11 @@ impl<S: Side> Traffic for Legacy<S> {
             Ok(_) => {}
             Err(error) => failed = Some(classify(&error)),
         }
-        self.collect();
+        if failed.is_some() {
+            take_alert(&mut self.side, record.get_mut(discard.min(length)..).unwrap_or_default(), &mut self.pending);
+        } else {
+            self.collect();
+        }
         if let Some(error) = failed {
             self.closed = true;
             return Err(error);
@@ -74,7 +78,7 @@ impl<S: Side> Traffic for Legacy<S> {
             return Ok(Opened::Quiet { wire: length });
         }
         let plain = HEAD..HEAD + self.scratch.len();
-        match record.get_mut(plain.clone()) {
+        match buffer.get_mut(plain.clone()) {
             Some(place) => place.copy_from_slice(&self.scratch),
             None => return Err(TlsError::Internal),
         }

@@ -282,10 +282,7 @@ mod tests {
 
     fn pair() -> (Records, Records) {
         let p = |k: u8| Protection::new(Suite::Aes128Gcm, &[k; 16], [k; NONCE_LEN], 0).unwrap();
-        (
-            Records::new(p(1), p(101), Box::new(Counting(1, 101))),
-            Records::new(p(101), p(1), Box::new(Counting(101, 1))),
-        )
+        (Records::new(p(1), p(101), Box::new(Counting(1, 101))), Records::new(p(101), p(1), Box::new(Counting(101, 1))))
     }
 
     fn sealed(from: &mut Records, plain: &[u8]) -> Vec<u8> {

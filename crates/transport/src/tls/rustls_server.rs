@@ -35,15 +35,14 @@ impl Server {
         if chain.is_empty() {
             return Err("there is no certificate in the certificate file".into());
         }
-        let key =
-            PrivateKeyDer::from_pem_slice(key_pem).map_err(|e| format!("there is no private key in the key file: {e}"))?;
-        let mut config =
-            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-                .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-                .map_err(|e| e.to_string())?
-                .with_no_client_auth()
-                .with_single_cert(chain, key)
-                .map_err(|e| format!("certificate and key do not fit: {e}"))?;
+        let key = PrivateKeyDer::from_pem_slice(key_pem)
+            .map_err(|e| format!("there is no private key in the key file: {e}"))?;
+        let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(|e| e.to_string())?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(|e| format!("certificate and key do not fit: {e}"))?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.enable_secret_extraction = true;
         // As the cover: OpenSSL behind nginx sends two tickets, and Debian's nginx.conf prefers the server's order.

@@ -95,21 +95,17 @@ impl<S: Side> Shake<S> {
     pub(super) fn new(side: S) -> Self {
         Self { side, early: Vec::new(), done: false }
     }
+}
 
-    /// After an error rustls still has the alert to send.
-    fn flush_alert(&mut self, out: &mut Vec<u8>) {
-        // One alert record; the bound only guards against a loop that would not end.
-        for _ in 0..4 {
-            match self.side.process(&mut []).state {
-                Ok(ConnectionState::EncodeTlsData(mut encode)) => encode_into(&mut encode, out),
-                Ok(ConnectionState::TransmitTlsData(transmit)) => transmit.done(),
-                _ => return,
-            }
-        }
+/// After an error rustls has one alert to send. `input` is what is left of what it was last given: it keeps a place in
+/// it. Asked a second time it would read the same bytes again, and fail again.
+pub(super) fn take_alert<S: Side>(side: &mut S, input: &mut [u8], out: &mut Vec<u8>) {
+    if let Ok(ConnectionState::EncodeTlsData(mut encode)) = side.process(input).state {
+        encode_into(&mut encode, out);
     }
 }
 
-fn encode_into<D>(encode: &mut rustls::unbuffered::EncodeTlsData<'_, D>, out: &mut Vec<u8>) {
+pub(super) fn encode_into<D>(encode: &mut rustls::unbuffered::EncodeTlsData<'_, D>, out: &mut Vec<u8>) {
     let start = out.len();
     let mut room = MAX_RECORD;
     loop {
@@ -176,11 +172,11 @@ impl<S: Side> Handshake for Shake<S> {
                 Ok(_) => Some(TlsError::PeerAlert),
                 Err(error) => Some(classify(&error)),
             };
+            input.drain(..discard.min(input.len()));
             if let Some(error) = failed {
-                self.flush_alert(out);
+                take_alert(&mut self.side, input, out);
                 return Err(error);
             }
-            input.drain(..discard.min(input.len()));
             if blocked {
                 return Ok(Step::NeedMore);
             }

@@ -65,7 +65,13 @@ impl Connection {
     }
 
     fn begin_block(&mut self, head: Head, id: StreamId, purpose: Purpose) -> Result<State, Fault> {
-        let limit = if purpose == Purpose::Discard { 0 } else { self.limits.max_header_bytes };
+        let limit = match purpose {
+            Purpose::Discard => {
+                self.noise()?;
+                0
+            }
+            _ => self.limits.max_header_bytes,
+        };
         self.block = Some(Box::new(Block {
             id,
             end: head.kind == kind::HEADERS && head.has(flag::END_STREAM),

@@ -27,7 +27,7 @@ impl Gatherer {
         let before = self.held.len();
         // Never holds more than the limit and one byte, whatever arrives at once.
         let room = (self.limit + 1).saturating_sub(before);
-        self.held.extend(input.iter().take(room));
+        self.held.extend_from_slice(input.get(..room).unwrap_or(input));
         let line_ends = self.held.iter().enumerate().skip(self.seen).filter(|(_, byte)| **byte == b'\n');
         for (at, _) in line_ends {
             let line = self.held.get(..at).unwrap_or_default();

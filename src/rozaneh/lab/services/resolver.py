@@ -42,7 +42,7 @@ def serve(zone: dict[str, list[str]], addresses: list[str]) -> None:
                 listener.listen(64)
             selector.register(listener, selectors.EVENT_READ)
             listeners[listener.fileno()] = listener
-    print("ready", flush=True)
+    print("ready", flush=True)  # noqa: T201 - the line the lab waits for
     while True:
         for key, _ in selector.select():
             listener = listeners[key.fd]

@@ -147,7 +147,9 @@ mod tests {
         ] {
             assert_eq!(read(body, 0), Ok((data.to_vec(), body.len(), true)));
         }
-        for body in ["x", " 5\r\n", "\r\n", "-5", "0x5", "5\rx", "5\r\nabcdeX", "8000000000000000\r\n", "ffffffffffffffff"] {
+        for body in
+            ["x", " 5\r\n", "\r\n", "-5", "0x5", "5\rx", "5\r\nabcdeX", "8000000000000000\r\n", "ffffffffffffffff"]
+        {
             assert_eq!(read(body.as_bytes(), 0), Err(Malformed), "{body}");
         }
     }

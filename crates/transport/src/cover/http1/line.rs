@@ -251,7 +251,9 @@ mod tests {
         assert_eq!((parsed.method, parsed.host, parsed.target), (0..3, Some(11..16), 19..23));
         assert_eq!(line("GET /x\n").map(|l| l.http), Ok(Http::V0_9));
         assert_eq!(line("GET http://a?b HTTP/1.0\r\n").map(|l| l.target), Ok(12..14));
-        for bad in ["get / ", " GET", "GET x ", "GET *", "CONNECT a:443", "GET / HTTP/0", "GET / http", "GET / HTTP/1.1x"] {
+        for bad in
+            ["get / ", " GET", "GET x ", "GET *", "CONNECT a:443", "GET / HTTP/0", "GET / http", "GET / HTTP/1.1x"]
+        {
             assert_eq!(line(bad), Err(INVALID), "{bad}");
         }
         for new in ["GET / HTTP/2", "GET / HTTP/10"] {

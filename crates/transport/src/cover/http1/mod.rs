@@ -24,6 +24,7 @@ use super::agent::Agent;
 use super::head::{self, Head, Persistence};
 use super::message::{Http, Request, Response, Visit};
 use super::page::Problem;
+use super::proxy::MAX_BODY;
 use super::uri::Path;
 
 /// How long nginx waits, and how often it lets a connection be used. The default is Debian's configuration.
@@ -158,8 +159,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
                 let Refused { problem, http, head_only, agent } = refused;
                 let response = Response::page(problem, agent);
                 self.output.answer(&mut self.io, response, http, head_only, false).await?;
-                let linger = !self.input.is_drained()
-                    || matches!(problem, Problem::HeaderTooLarge | Problem::UriTooLarge);
+                let linger =
+                    !self.input.is_drained() || matches!(problem, Problem::HeaderTooLarge | Problem::UriTooLarge);
                 Err(Stopped::HangUp(linger))
             }
         }
@@ -243,7 +244,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
     async fn first_line(&mut self) -> Result<Result<Head, Refused>, Stopped> {
         // Until a line says otherwise a request counts as one of HTTP/1.0.
         let refused = |problem, http, method: &[u8]| {
-            Ok(Err(Refused { problem, http, head_only: http > Http::V0_9 && method == b"HEAD", agent: Agent::default() }))
+            Ok(Err(Refused {
+                problem,
+                http,
+                head_only: http > Http::V0_9 && method == b"HEAD",
+                agent: Agent::default(),
+            }))
         };
         loop {
             let skipped = leading(self.input.rest());
@@ -370,7 +376,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
     /// A proxying cover: the body goes to the site while the answer comes from it.
     async fn pass_on(&mut self, head: Head, mut upload: Upload, keep: bool, expects: bool) -> Result<(), Stopped> {
         let (http, head_only) = (head.http, head.has_no_answer_body());
-        if expects && upload.is_pending() {
+        // A body that is refused by its length alone is not asked for.
+        if expects && upload.is_pending() && head.known_length().is_none_or(|length| length <= MAX_BODY) {
             self.output.now(&mut self.io, b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
         let (feeder, stream) = upload::channel();
@@ -379,18 +386,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
             body.stream = Some(Box::new(stream));
         }
         let request: Request = head.request(body, self.connection.visit);
-        let (response, drained) = {
+        let (response, fed) = {
             let answer = self.cover.respond(request);
             let feed = upload.feed(&mut self.input, &mut self.io, feeder, self.timeouts.body);
             upload::both(answer, feed).await
         };
-        let keep = keep && !response.close && framed(&response, http, head_only) && drained == Some(Drained::Done);
+        let drained = match fed {
+            Some(Drained::Malformed) => Drained::Malformed,
+            Some(Drained::Gone) => Drained::Gone,
+            _ => upload.drain_now(&mut self.input, &mut self.io).await,
+        };
+        let sound = matches!(drained, Drained::Done | Drained::Waiting);
+        let keep = keep && !response.close && framed(&response, http, head_only) && sound;
         self.output.answer(&mut self.io, response, http, head_only, keep).await?;
-        if keep {
-            self.input.next_request();
-            return Ok(());
-        }
-        Err(Stopped::HangUp(drained != Some(Drained::Done) || !self.input.is_drained()))
+        self.settle(upload, drained, keep).await
     }
 
     /// Says goodbye and, where more may still come, listens for a while without answering.

@@ -192,7 +192,10 @@ impl Chunks for Fed {
 
 /// Runs an answer and the upload it needs side by side. The upload stops when the answer is there: a site that
 /// answers without reading everything does not want the rest.
-pub(super) async fn both<A>(answer: impl Future<Output = A>, feed: impl Future<Output = Drained>) -> (A, Option<Drained>) {
+pub(super) async fn both<A>(
+    answer: impl Future<Output = A>,
+    feed: impl Future<Output = Drained>,
+) -> (A, Option<Drained>) {
     let mut answer = pin!(answer);
     let mut feed = pin!(feed);
     let mut fed = None;
