@@ -44,10 +44,19 @@ pub(crate) struct User {
     pub cut: CancellationToken,
 }
 
-#[derive(Default)]
 struct Table {
-    by_name: HashMap<[u8; 32], Arc<User>>,
+    /// Never empty, or an edge without users would answer strangers sooner: an empty map is not even hashed for.
+    by_name: HashMap<[u8; 32], Option<Arc<User>>>,
     by_id: HashMap<Arc<str>, Arc<User>>,
+}
+
+/// What no name has as its digest; and who found one would find nobody there.
+const NOBODY: [u8; 32] = [0; 32];
+
+impl Default for Table {
+    fn default() -> Self {
+        Self { by_name: HashMap::from([(NOBODY, None)]), by_id: HashMap::new() }
+    }
 }
 
 /// All users of an engine.
@@ -92,7 +101,7 @@ impl Users {
                     })
                 }
             };
-            next.by_name.insert(settings.user_sha256.0, Arc::clone(&user));
+            next.by_name.insert(settings.user_sha256.0, Some(Arc::clone(&user)));
             next.by_id.insert(id, user);
         }
         let next = Arc::new(next);
@@ -114,9 +123,8 @@ impl Users {
         let password = digest(&SHA256, password);
         let name: [u8; 32] = name.as_ref().try_into().ok()?;
         let table = self.table.load();
-        let found = table.by_name.get(&name);
-        let nobody = [0; 32];
-        let expected = found.map_or(&nobody, |user| &user.password);
+        let found = table.by_name.get(&name).and_then(Option::as_ref);
+        let expected = found.map_or(&NOBODY, |user| &user.password);
         let matches = verify_slices_are_equal(password.as_ref(), expected).is_ok();
         let user = found.filter(|_| matches)?;
         user.tally.seen();

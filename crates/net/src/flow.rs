@@ -178,6 +178,10 @@ impl Flow {
 
     /// Moves one chunk; `None` is the end of the source.
     fn poll_copy(&mut self, cx: &mut Context<'_>, source: &mut Io, sink: &mut Io) -> Poll<io::Result<Option<usize>>> {
+        if source.raw().is_some() {
+            // A socket's chunks are large already, and an empty sink lets the flow be spliced.
+            ready!(sink.poll_flush(cx))?;
+        }
         ready!(sink.poll_ready(cx))?;
         let Poll::Ready(most) = self.allowance(cx, HUGE) else {
             return sink.poll_flush(cx).map_ok(|()| None).and_pending();

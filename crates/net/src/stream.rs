@@ -1,6 +1,7 @@
 //! The one shape every byte stream has for the relay, and the two kinds of socket in that shape.
 
-use std::io;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -17,7 +18,8 @@ pub trait Stream: Send + Unpin + 'static {
     /// stays the answer. Holds no buffer while pending.
     fn poll_recv(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Option<Slice>>>;
 
-    /// Waits for room for one more chunk: the previous one has left this object, or sits in a bounded queue.
+    /// Waits for room for one more chunk: the previous ones have left this object, or sit in a bounded queue until
+    /// it is full or `poll_flush` is called.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// Takes a chunk; only after `poll_ready` returned `Ready(Ok)`.
@@ -41,6 +43,11 @@ pub trait Stream: Send + Unpin + 'static {
 /// A message no longer than this is copied out of the read buffer, so that a queue of small messages does not pin
 /// a read buffer for each.
 const COPY_OUT: usize = 1024;
+
+/// Bytes, and chunks, that may wait for one vectored write. A carrier's chunks are a record each, and a system call
+/// for each would cost more than its cipher.
+const BATCH_BYTES: usize = 256 * 1024;
+const BATCH_CHUNKS: usize = 32;
 
 /// How large the next read's buffer is: grows while reads fill it, falls back when they do not.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,12 +77,13 @@ impl Appetite {
     }
 }
 
-/// A socket, the bytes that were read from it too early, and the rest of the chunk that did not fit into it yet.
+/// A socket, the bytes that were read from it too early, and the chunks that are not written to it yet.
 struct Socket<S> {
     /// `None` once aborted.
     io: Option<S>,
     first: Option<Box<Slice>>,
-    unsent: Slice,
+    unsent: VecDeque<Slice>,
+    unsent_bytes: usize,
     appetite: Appetite,
     finished: bool,
 }
@@ -104,7 +112,14 @@ fn aborted() -> io::Error {
 
 impl<S: Ready> Socket<S> {
     fn new(io: S) -> Self {
-        Self { io: Some(io), first: None, unsent: Slice::new(), appetite: Appetite::Small, finished: false }
+        Self {
+            io: Some(io),
+            first: None,
+            unsent: VecDeque::new(),
+            unsent_bytes: 0,
+            appetite: Appetite::Small,
+            finished: false,
+        }
     }
 
     fn prepend(&mut self, mut first: Slice) {
@@ -153,21 +168,53 @@ impl<S: Ready> Socket<S> {
         }
     }
 
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.unsent.len() < BATCH_CHUNKS && self.unsent_bytes < BATCH_BYTES {
+            return Poll::Ready(self.io.as_ref().map(|_| ()).ok_or_else(aborted));
+        }
+        self.poll_flush(cx)
+    }
+
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let io = self.io.as_mut().ok_or_else(aborted)?;
-        while !self.unsent.is_empty() {
-            let written = ready!(Pin::new(&mut *io).poll_write(cx, &self.unsent))?;
+        while let Some(front) = self.unsent.front() {
+            let mut written = if self.unsent.len() == 1 {
+                ready!(Pin::new(&mut *io).poll_write(cx, front))?
+            } else {
+                let mut views = [IoSlice::new(&[]); BATCH_CHUNKS];
+                for (view, chunk) in views.iter_mut().zip(&self.unsent) {
+                    *view = IoSlice::new(chunk);
+                }
+                let count = self.unsent.len().min(BATCH_CHUNKS);
+                ready!(Pin::new(&mut *io).poll_write_vectored(cx, &views[..count]))?
+            };
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.unsent.advance(written);
+            self.unsent_bytes -= written;
+            while let Some(front) = self.unsent.front_mut() {
+                let part = front.len().min(written);
+                front.advance(part);
+                written -= part;
+                if !front.is_empty() {
+                    break;
+                }
+                self.unsent.pop_front();
+            }
+        }
+        if self.unsent.capacity() > 4 {
+            // A long queue was the exception; an idle stream should not keep its memory.
+            self.unsent = VecDeque::new();
         }
         Poll::Ready(Ok(()))
     }
 
     fn send(&mut self, chunk: Slice) {
-        debug_assert!(self.unsent.is_empty(), "send without poll_ready");
-        self.unsent = chunk;
+        debug_assert!(self.unsent.len() < BATCH_CHUNKS && self.unsent_bytes < BATCH_BYTES, "send without poll_ready");
+        if !chunk.is_empty() {
+            self.unsent_bytes += chunk.len();
+            self.unsent.push_back(chunk);
+        }
     }
 
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -186,7 +233,8 @@ impl<S: Ready> Socket<S> {
 
     fn abandon(&mut self) -> Option<S> {
         self.first = None;
-        self.unsent = Slice::new();
+        self.unsent = VecDeque::new();
+        self.unsent_bytes = 0;
         self.io.take()
     }
 
@@ -245,7 +293,7 @@ macro_rules! forward {
         }
 
         fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            self.0.poll_flush(cx)
+            self.0.poll_ready(cx)
         }
 
         fn send(&mut self, chunk: Slice) {

@@ -184,20 +184,28 @@ fn damaged_handshakes_end_in_an_alert_and_never_in_a_panic() {
                 hello[at] ^= damage;
             }
         }
-        let length = {
-            let mut client = client(version);
+        let flight = second_flight(&mut client(version), &mut server.start().expect("a server"));
+        let ignored = loose_bytes(&flight);
+        for at in (0..flight.len()).filter(|at| !ignored.contains(at)) {
             let mut hand = server.start().expect("a server");
-            second_flight(&mut client, &mut hand).len()
-        };
-        for at in 0..length {
-            let mut client = client(version);
-            let mut hand = server.start().expect("a server");
-            let mut flight = second_flight(&mut client, &mut hand);
+            let mut flight = second_flight(&mut client(version), &mut hand);
             let Some(byte) = flight.get_mut(at) else { continue };
             *byte ^= 0x01;
             assert_ne!(hand.step(&mut flight, &mut Vec::new()), Ok(Step::Done), "{version:?} byte {at}");
         }
     }
+}
+
+/// Places of type and version in record headers: the version must be ignored (RFC 8446 section 5.1), and rustls opens an
+/// encrypted record whatever its outer type says.
+fn loose_bytes(flight: &[u8]) -> Vec<usize> {
+    let mut places = Vec::new();
+    let mut at = 0;
+    while let Some([_, _, _, high, low]) = flight.get(at..at + 5) {
+        places.extend([at, at + 1, at + 2]);
+        at += 5 + usize::from(u16::from_be_bytes([*high, *low]));
+    }
+    places
 }
 
 fn second_flight(client: &mut ClientConnection, hand: &mut Box<dyn Handshake>) -> Vec<u8> {
