@@ -47,8 +47,8 @@ define debian
 	fi
 endef
 
-DEMO_PACKAGES := nginx=nginx-light chromium=chromium certutil=libnss3-tools ip=iproute2 ethtool=ethtool unshare=util-linux curl=curl
-TEST_PACKAGES := $(DEMO_PACKAGES) strace=strace git=git setpriv=util-linux openssl=openssl
+DEMO_PACKAGES := nginx=nginx-light chromium=chromium certutil=libnss3-tools ip=iproute2 nsenter=util-linux curl=curl
+TEST_PACKAGES := $(DEMO_PACKAGES) strace=strace ping=iputils-ping setpriv=util-linux openssl=openssl
 BENCH_PACKAGES := $(TEST_PACKAGES) haproxy=haproxy
 
 # ---- set-up ----
@@ -137,8 +137,8 @@ evidence: setup $(TOOLS)/peers/.ready
 lock: $(VENV)/.python
 	$(BIN)/pip install -q uv
 	for name in run dev peers; do
-	  in=requirements/$$name.in; extra=; [ $$name = run ] && { in=pyproject.toml; extra="--extra lab"; }
-	  $(BIN)/uv pip compile -q $$in $$extra --python-version 3.11 --universal --no-header --generate-hashes --upgrade -o requirements/$$name.txt
+	  in=requirements/$$name.in; [ $$name = run ] && { in=pyproject.toml; }
+	  $(BIN)/uv pip compile -q $$in --python-version 3.11 --universal --no-header --generate-hashes --upgrade -o requirements/$$name.txt
 	done
 
 clean:

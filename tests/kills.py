@@ -82,8 +82,10 @@ def points(command: list[str], log: Path) -> list[tuple[str, int]]:
     return [(call, number) for call, count in found.items() for number in range(1, count + 1)]
 
 
-def deaths(template: Path, scratch: Path, command: Callable[[Path], list[str]]) -> Iterator[Death]:
-    """Kill the command at each of its points, each time on a fresh copy of ``template``."""
+def deaths(
+    template: Path, scratch: Path, command: Callable[[Path], list[str]], fault: str = "signal=SIGKILL"
+) -> Iterator[Death]:
+    """Kill the command (or fail it with ``error=…``) at each point, each time on a fresh copy of ``template``."""
     rehearsal = copy(template, scratch / "rehearsal")
     where = points(command(rehearsal), scratch / "log")
     assert len(where) >= 5, "the list of calls does not fit this system"
@@ -98,7 +100,7 @@ def deaths(template: Path, scratch: Path, command: Callable[[Path], list[str]]) 
             "-e",
             f"trace={call}",
             "-e",
-            f"inject={call}:signal=SIGKILL:when={when}",
+            f"inject={call}:{fault}:when={when}",
         )
         return Death(call, when, directory, done.stdout, done.stderr, done.returncode)
 

@@ -92,6 +92,18 @@ def test_one_page_to_stdout_and_as_a_summary(world: World) -> None:
     assert not [name for name in os.listdir(world.state) if "sock" in name]
 
 
+def test_a_state_directory_with_a_name_longer_than_a_socket_address(world: World) -> None:
+    deep = world.home / ("x" * 120) / "state"
+    deep.parent.mkdir()
+    url = f"http://127.0.0.1:{world.site}/7"
+    done = run("connect", "-", "--dir", str(deep), "--once", url, stdin=world.link)
+    assert (done.returncode, done.stdout) == (0, page(7)), done.stderr
+    with program("connect", "--dir", str(deep), "--json") as reader:
+        reader.ready()
+        assert answer(run("disconnect", "--dir", str(deep), "--json"))["was_open"] is True
+        assert reader.wait() == 0
+
+
 def test_a_page_over_https_is_checked(world: World) -> None:
     certs = world.home / "site"
     certs.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -11,6 +12,7 @@ from rozaneh.edge import accounts as a
 from rozaneh.edge.database import Database
 from rozaneh.fleet.invites import decode
 from tests.edge.conftest import MadeEdge
+from tests.programs import answer, run
 
 
 def new(edge: MadeEdge, db: Database, **more: object) -> a.NewInvite:
@@ -85,6 +87,14 @@ def test_a_thousand_invites_are_a_thousand_users(edge: MadeEdge, db: Database) -
     links = {new(edge, db).link.reveal() for _ in range(100)}
     users = a.active_users(db, edge.clock.now())
     assert len(links) == len(users) == len({user.user_sha256 for user in users}) == 100
+
+
+def test_invites_made_at_the_same_moment_all_exist(edge: MadeEdge, db: Database) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: run("invite", "new", "--dir", str(edge.directory), "--json"), range(8)))
+    ids = {answer(done)["id"] for done in made}
+    assert len(ids) == 8
+    assert {account.id for account in a.list_accounts(db)} == ids
 
 
 def test_the_schema_refuses_half_an_account(edge: MadeEdge, db: Database) -> None:

@@ -6,6 +6,7 @@ work.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -75,6 +76,32 @@ def test_an_invite_that_was_shown_exists(with_one: tuple[MadeEdge, str], tmp_pat
             assert again.account.id in {user.id for user in active_users(db, CLOCK.now())}, death
     assert kills >= 5
     assert shown >= 1
+
+
+@pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
+def test_a_disk_that_fails_once_is_told_and_loses_nothing(
+    with_one: tuple[MadeEdge, str], tmp_path: Path, error: str
+) -> None:
+    edge, before = with_one
+
+    def command(directory: Path) -> list[str]:
+        return [*COMMAND, "invite", "new", "--dir", str(directory), "--json"]
+
+    told = 0
+    for failure in deaths(edge.directory, tmp_path, command, f"error={error}"):
+        assert "Traceback" not in failure.stderr, failure
+        answer = json.loads(failure.stdout) if failure.stdout.endswith("\n") else {}
+        with Database(failure.directory) as db:
+            assert db.rows("PRAGMA integrity_check") == [("ok",)], failure
+            users = {(user.user_sha256, user.password_sha256) for user in active_users(db, CLOCK.now())}
+            assert before in {user.id for user in active_users(db, CLOCK.now())}, failure
+            if "link" in answer:
+                assert decode(answer["link"]).credentials().digests() in users, failure
+            if failure.code == 0:
+                assert "link" in answer, failure
+            told += failure.code != 0
+            create(failure.directory, edge.settings, db, CLOCK)
+    assert told >= 3
 
 
 def test_a_revocation_that_was_told_holds(with_one: tuple[MadeEdge, str], tmp_path: Path) -> None:

@@ -1,15 +1,12 @@
 """A stranger at an edge with accounts learns what a stranger learns at the same listener without any: the cover.
 
 Two edges differ in nothing but their accounts. Everything is said to both, and every byte and frame that comes back
-is compared, ``Date`` excepted; then the time that wrong credentials take.
+is compared, ``Date`` excepted. The time it takes is compared in ``test_stranger_time.py``.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -245,70 +242,6 @@ def test_there_are_enough() -> None:
     names = {case[0] for case in (*H2_CASES, *H1_CASES, *RAW, *H2_RAW)}
     assert len(names) >= 60
     assert len(stranger_cases.WRONG) >= 30
-
-
-# ---- time ----
-
-
-def kolmogorov_smirnov(first: list[float], second: list[float]) -> float:
-    """The probability that two samples of one distribution differ this much (two-sided, asymptotic)."""
-    first, second = sorted(first), sorted(second)
-    largest, i, j = 0.0, 0, 0
-    while i < len(first) and j < len(second):
-        point = min(first[i], second[j])
-        while i < len(first) and first[i] == point:
-            i += 1
-        while j < len(second) and second[j] == point:
-            j += 1
-        largest = max(largest, abs(i / len(first) - j / len(second)))
-    root = math.sqrt(len(first) * len(second) / (len(first) + len(second)))
-    x = (root + 0.12 + 0.11 / root) * largest
-    if x < 0.2:
-        return 1.0
-    total = 2 * sum((-1) ** (k - 1) * math.exp(-2 * k * k * x * x) for k in range(1, 101))
-    return min(1.0, max(0.0, total))
-
-
-def test_the_statistic_itself() -> None:
-    values = [float(n) for n in range(200)]
-    assert kolmogorov_smirnov(values, values) == 1.0
-    assert kolmogorov_smirnov(values, [v + 100 for v in values]) < 1e-12
-    assert kolmogorov_smirnov(values, [v + 10 for v in values]) > 0.5
-    # Scipy's `ks_2samp(range(200), range(32, 232), method="asymp")` says 0.0112.
-    assert 0.008 < kolmogorov_smirnov(values, [v + 32 for v in values]) < 0.014
-
-
-def timed(place: tuple[str, int], value: str) -> float:
-    """One visit of its own connection: from the request to the end of its answer, in seconds."""
-    with H2Visitor(place) as visitor:
-        visitor.settle(b"greeting")
-        message = visitor.headers([*CONNECT, *auth(value)])
-        began = time.perf_counter()
-        visitor.send(message)
-        assert visitor.answered()
-        return time.perf_counter() - began
-
-
-def test_wrong_credentials_take_no_other_time(twins: Twins) -> None:
-    """200 visits each, in turn: a known name with a wrong password, an unknown name, and the edge without accounts."""
-    visitors = {
-        "known name": (twins.known.place, WRONG[0][1]),
-        "unknown name": (twins.known.place, WRONG[1][1]),
-        "no accounts": (twins.bare.place, WRONG[0][1]),
-    }
-    low: dict[str, float] = {}
-    for _ in range(2):
-        times: dict[str, list[float]] = {name: [] for name in visitors}
-        orders = itertools.cycle(itertools.permutations(visitors))
-        for order in itertools.islice(orders, 200):
-            for name in order:
-                times[name].append(timed(*visitors[name]))
-        pairs = itertools.combinations(visitors, 2)
-        low = {f"{a} / {b}": p for a, b in pairs if (p := kolmogorov_smirnov(times[a], times[b])) <= 0.01}
-        if not low:
-            return
-    # A machine that is busy elsewhere disturbs all alike; one in ten thousand honest runs ends here.
-    raise AssertionError(f"p too small, twice: {low}")
 
 
 def test_nothing_of_ours_in_the_covers_pages(tmp_path: Path) -> None:

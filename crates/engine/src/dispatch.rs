@@ -26,7 +26,7 @@ pub(crate) struct Route {
 pub(crate) async fn dispatch(core: Arc<Core>, route: Route, next: Next) {
     match next {
         Next::Tcp { target, user, reply } => {
-            let user = user.and_then(|id| core.users.get(&id));
+            let Ok(user) = still(&core, user) else { return };
             // The part before the relay is large and short-lived: on the heap, so that an idle tunnel is small.
             let pair = Box::pin(connect(&core, &route, target, user.as_deref(), reply)).await;
             if let Some((near, far)) = pair {
@@ -39,7 +39,7 @@ pub(crate) async fn dispatch(core: Arc<Core>, route: Route, next: Next) {
             }
         }
         Next::Udp { target, user, packets } => {
-            let user = user.and_then(|id| core.users.get(&id));
+            let Ok(user) = still(&core, user) else { return };
             Box::pin(datagrams::serve(&core, &route, target, user, packets)).await;
         }
         Next::Fallback => {
@@ -47,6 +47,15 @@ pub(crate) async fn dispatch(core: Arc<Core>, route: Route, next: Next) {
         }
         Next::Done => {}
     }
+}
+
+/// Who was removed between the question and the answer.
+struct Gone;
+
+/// The user of this tunnel, if it has one. Somebody removed this very moment must not become a tunnel of nobody's,
+/// which nothing would ever cut: it is dropped, and with it its stream.
+fn still(core: &Core, id: Option<Arc<str>>) -> Result<Option<Arc<User>>, Gone> {
+    id.map(|id| core.users.get(&id).ok_or(Gone)).transpose()
 }
 
 async fn connect(

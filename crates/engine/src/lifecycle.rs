@@ -434,13 +434,13 @@ impl Engine {
                     }
                 };
                 let egress = egress.clone().unwrap_or_default();
-                Upstream::Direct(Direct {
+                Upstream::Direct(Box::new(Direct {
                     policy: policy(&config.policy)?,
                     resolver,
                     dialler: Dialler::new(options(&egress, timeout)),
                     egress,
                     timeout,
-                })
+                }))
             }
             config::Upstream::Socks5 { address, user, password, .. } => {
                 Upstream::Socks(Socks { address: *address, user: user.clone(), password: password.0.clone(), timeout })

@@ -12,7 +12,7 @@ use crate::socks_upstream::Socks;
 
 /// One upstream of the configuration, ready for use.
 pub(crate) enum Upstream {
-    Direct(Direct),
+    Direct(Box<Direct>),
     H2(Arc<Way>),
     Socks(Socks),
 }

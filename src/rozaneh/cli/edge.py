@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from rozaneh.cli.options import command_output, dir_option, from_flags, setting_option
-from rozaneh.cli.output import Output
+from rozaneh.cli.output import Output, day
 
 
 @click.group()
@@ -107,7 +107,8 @@ def status(output: Output, directory: Path) -> None:
     found = look(directory.absolute(), SystemClock())
     for key, value in found.items():
         if key != "schema":
-            output.data(f"{key.replace('_', ' '):26} {_show(value)}")
+            shown = day(value) if key == "roster_expires" else _show(value)
+            output.data(f"{key.replace('_', ' '):26} {shown}")
     output.answer(SCHEMA, {key: value for key, value in found.items() if key != "schema"})
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
 
 from rozaneh.cli.options import command_output, dir_option, setting_option
-from rozaneh.cli.output import Output
+from rozaneh.cli.output import Output, day
 
 
 @click.group()
@@ -89,7 +88,7 @@ def list_(output: Output, directory: Path) -> None:
         accounts = list_accounts(db)
     output.table(
         ("ID", "STATE", "CREATED", "EXPIRES", "NOTE"),
-        [(a.id, a.state(now), _day(a.created), _day(a.expires), a.note) for a in accounts],
+        [(a.id, a.state(now), day(a.created), day(a.expires), a.note) for a in accounts],
     )
     output.answer(
         "rozaneh.invite.list/1",
@@ -131,7 +130,3 @@ def revoke(output: Output, directory: Path, identifier: str) -> None:
     ask(directory, "poke")
     output.done(f"Revoked {identifier}" if changed else f"{identifier} was revoked before")
     output.answer("rozaneh.invite.revoke/1", {"id": identifier, "revoked": True, "changed": changed})
-
-
-def _day(moment: int | None) -> str:
-    return "-" if moment is None else time.strftime("%Y-%m-%d", time.gmtime(moment))

@@ -54,7 +54,7 @@ def dir_option(*, help: str, required: bool = False) -> Callable[[F], F]:
         "directory",
         type=click.Path(path_type=Path),
         metavar="DIR",
-        envvar="ROZANEH_DIR",
+        envvar=SETTINGS["dir"].variable,
         required=required,
         help=help,
     )

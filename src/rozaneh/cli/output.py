@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
@@ -107,3 +108,8 @@ class Output:
         if os.environ.get("NO_COLOR") or not self.err.isatty():
             return text
         return f"\x1b[{colour}m{text}\x1b[0m"
+
+
+def day(moment: int | None) -> str:
+    """A moment as its day in UTC, or a dash."""
+    return "-" if moment is None else time.strftime("%Y-%m-%d", time.gmtime(moment))

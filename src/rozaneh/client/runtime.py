@@ -167,7 +167,7 @@ class ClientRuntime:
                 self._engine.stop(0.0)
 
     async def _serve(self, ready: Callable[[Ready], None], work: Callable[[Ready], T] | None) -> T | None:
-        control = ControlServer(self._directory, {"stop": self._on_stop, "status": self._on_status})
+        control = ControlServer(self._directory, {"stop": self._on_stop})
         undo = on_signals(self.stop)
         result: T | None = None
         try:
@@ -332,6 +332,3 @@ class ClientRuntime:
     def _on_stop(self, _: Mapping[str, Any]) -> dict[str, Any]:
         self.stop()
         return {}
-
-    def _on_status(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        return {"listen": self._proxy.bind, "refreshed": self._refreshed}

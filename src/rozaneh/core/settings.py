@@ -188,7 +188,7 @@ class Setting:
 
 
 _ALL = (
-    Setting("client.dir", Kind.PATH, "Where the reader's state lives (default: `$XDG_STATE_HOME/rozaneh`)."),
+    Setting("dir", Kind.PATH, "Where the state lives; a reader's is `$XDG_STATE_HOME/rozaneh` unless given."),
     Setting("client.listen", Kind.LISTEN, "Where the local proxy listens (default: a random port, kept from then on)."),
     Setting("client.user", Kind.USER, "The user name programs must give to the local proxy."),
     Setting("client.password_file", Kind.PATH, "A file (0600) with the password for that user."),

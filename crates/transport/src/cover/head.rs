@@ -142,17 +142,17 @@ impl Head {
                     self.persistence = Persistence::KeepAlive;
                 }
             }
-            b"user-agent" => {
-                if !self.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(b"user-agent")) {
-                    self.agent = Agent::of(&value);
-                }
-            }
+            b"user-agent" if !self.has(b"user-agent") => self.agent = Agent::of(&value),
             b"content-length" => self.length = Some(value.clone()),
             b"transfer-encoding" => self.transfer = Some(value.clone()),
             _ => {}
         }
         self.headers.push((name, value));
         Ok(())
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        self.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
     }
 
     /// Takes the value of `Host` or `:authority`: one of them, once.

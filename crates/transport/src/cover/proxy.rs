@@ -65,7 +65,8 @@ impl Proxy {
             return problem(&request, Problem::Unavailable);
         };
         let body = std::mem::take(&mut request.body);
-        let sending = Sending { head: self.head(&request), body, head_only: request.is("HEAD") };
+        let safe = ["GET", "HEAD", "OPTIONS"].iter().any(|method| request.is(method));
+        let sending = Sending { head: self.head(&request), body, head_only: request.is("HEAD"), safe };
         match self.origin.exchange(sending, place).await {
             Ok(answer) => self.response(&request, answer),
             Err(error) => {

@@ -52,6 +52,8 @@ pub(super) struct Sending {
     pub head: Vec<u8>,
     pub body: BodyIn,
     pub head_only: bool,
+    /// Asking twice does no harm (RFC 9110 section 9.2.1), so that a kept connection may be tried first.
+    pub safe: bool,
 }
 
 /// An answer, its body still coming.
@@ -151,7 +153,7 @@ impl Origin {
 
     /// Sends a request and returns when the answer's head is there. `place` is held until the answer is over.
     pub(super) async fn exchange(&self, sending: Sending, place: OwnedSemaphorePermit) -> io::Result<Answer> {
-        let Sending { mut head, body, head_only } = sending;
+        let Sending { mut head, body, head_only, safe } = sending;
         let (body, length) = (body.stream, body.length);
         match (body.is_some(), length) {
             (true, Some(length)) => head.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes()),
@@ -162,7 +164,7 @@ impl Origin {
         head.extend_from_slice(b"\r\n");
         let Some(body) = body else {
             // A kept connection may have been closed by the site meanwhile: what was never answered is asked again.
-            if let Some(wire) = self.reusable() {
+            if let Some(wire) = safe.then(|| self.reusable()).flatten() {
                 if let Ok(answer) = self.ask(wire, &head, head_only, None).await {
                     return Ok(answer.hold(place));
                 }
