@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from rozaneh.client import memory as mem
 from rozaneh.core.files import write_private
 from rozaneh.edge.certs import make_certificate
 from rozaneh.fleet.invites import Invite, decode, encode
@@ -221,6 +222,16 @@ def test_a_connection_that_breaks_in_tls_looks_like_interference(world: World) -
         code, _, err = world.once("/5", link=link)
     assert code == 6, err
     assert "broke" in err
+
+
+def test_a_roster_older_than_one_seen_before_ends_with_10(world: World) -> None:
+    world.once("/5")
+    memory = mem.load(Path(world.state))
+    (key, seen), *_ = memory.seen.items()
+    mem.save(Path(world.state), mem.Memory(seen={key: mem.Seen(seen.sequence + 1, seen.digest, seen.document)}))
+    code, out, err = world.once("/5")
+    assert (code, out) == (10, b""), err
+    assert "older than one seen before" in err
 
 
 def test_doctor_finds_a_healthy_edge_and_a_dead_one(world: World) -> None:

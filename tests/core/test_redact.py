@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from rozaneh.core.redact import HIDDEN, Sensitive, few, printable
+from rozaneh.core.redact import HIDDEN, Sensitive, few
 
 SECRET = "correct-horse"
 
@@ -47,9 +47,3 @@ def test_reveal_and_equality() -> None:
 @pytest.mark.parametrize(("count", "shown"), [(0, "<5"), (1, "<5"), (4, "<5"), (5, 5), (1000, 1000)])
 def test_few(count: int, shown: int | str) -> None:
     assert few(count) == shown
-
-
-def test_printable_spells_out_what_would_move_a_cursor() -> None:
-    assert printable("a\x1b[2Jb\r\n") == "a\\x1b[2Jb\\r\\n"
-    assert printable("é") == "\\xe9"
-    assert printable("x" * 100, limit=3) == "xxx…"

@@ -23,21 +23,21 @@ async def fail() -> None:
     raise Fault(FaultKind.QUOTA, "no more")
 
 
-def test_helpers_end_with_the_block() -> None:
+def test_tasks_end_with_the_block() -> None:
     async def run() -> list[str]:
         ended: list[str] = []
-        async with tasks.background() as helpers:
-            helpers.start(forever(ended), "forever")
+        async with tasks.background() as beside:
+            beside.start(forever(ended), "forever")
             await asyncio.sleep(0)
         return ended
 
     assert asyncio.run(run()) == ["ended"]
 
 
-def test_a_helpers_fault_ends_the_block_and_comes_out_bare() -> None:
+def test_a_tasks_fault_ends_the_block_and_comes_out_bare() -> None:
     async def run() -> None:
-        async with tasks.background() as helpers:
-            helpers.start(fail(), "fail")
+        async with tasks.background() as beside:
+            beside.start(fail(), "fail")
             await asyncio.Event().wait()
 
     with pytest.raises(Fault, match="no more"):

@@ -270,7 +270,7 @@ def test_an_engine_that_cannot_start_leaves_no_lock(edge: MadeEdge) -> None:
 
 def test_the_configuration_names_every_own_address(edge: MadeEdge) -> None:
     config = edge_config(edge.directory, edge.settings, [], {})
-    assert config.policy.own_addresses == ["93.184.215.14"]
+    assert {"93.184.215.14", "127.0.0.1"} <= set(config.policy.own_addresses)
     everywhere = replace(edge.settings, listen=Endpoint.parse("0.0.0.0:443"), egress=parse_address("93.184.215.15"))
     config = edge_config(edge.directory, everywhere, [], {})
     assert {"93.184.215.14", "93.184.215.15", "127.0.0.1"} <= set(config.policy.own_addresses)

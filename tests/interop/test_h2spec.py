@@ -102,13 +102,8 @@ def test_h2spec(h2spec: Path, identity: Identity, tmp_path: Path) -> None:
     with Running(edge_document(identity, users=[ALICE], cover=cover)) as edge:
         outcome = run(h2spec, edge.place[1], tmp_path / "report.xml")
     assert len(outcome) == CASES
+    # What is listed must be of this program's list.
+    assert outcome.keys() >= EXPECTED.keys() | STRICTER_THAN_NGINX.keys()
     failed = {case: text for case, text in outcome.items() if text}
     assert {case: text for case, text in failed.items() if case not in EXPECTED} == {}, "unexpected failures"
     assert [case for case in EXPECTED if case not in failed] == [], "unexpected passes: is the cover still nginx's?"
-
-
-def test_the_tables_are_of_h2spec(h2spec: Path) -> None:
-    """Both tables name cases that exist, and none twice."""
-    assert h2spec.exists()
-    assert not EXPECTED.keys() & STRICTER_THAN_NGINX.keys()
-    assert (len(EXPECTED), len(STRICTER_THAN_NGINX)) == (14, 13)

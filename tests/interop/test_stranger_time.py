@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from random import Random
 
 from tests.interop.rig import ALICE, BOB, Account, Identity, Running, edge_document
@@ -96,7 +95,7 @@ def test_wrong_credentials_and_no_accounts(identity: Identity) -> None:
     judge(identity, [], VALUES, VALUES)
 
 
-def test_no_credentials_and_no_accounts(identity: Identity) -> None:
+def test_empty_credentials_and_no_accounts(identity: Identity) -> None:
     judge(identity, [], [""], [""])
 
 

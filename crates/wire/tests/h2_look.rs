@@ -158,3 +158,21 @@ fn windows_grow_when_told() {
     let sent: Vec<_> = take(&mut conn).iter().map(|f| (f.id, f.word())).collect();
     assert_eq!(sent, [(1, 31 * 16_384)]);
 }
+
+/// The connection's window is shared: what one stream took, the other cannot have.
+#[test]
+fn streams_share_the_connections_window() {
+    let mut conn = client();
+    let [one, two] = [1, 2].map(|_| conn.open(&fields(&POST), false).unwrap());
+    for _ in 0..3 {
+        conn.data(one, 16_384, false).unwrap();
+    }
+    assert_eq!(conn.sendable(two), 16_383);
+    conn.data(two, 16_383, false).unwrap();
+    assert_eq!((conn.sendable(one), conn.sendable(two)), (0, 0));
+    assert_eq!(conn.data(one, 1, false), Err(LocalProtocolError::Window));
+    assert_eq!(feed(&mut conn, &window_update(0, 5)).unwrap(), [Seen::WindowOpen(0)]);
+    assert_eq!((conn.sendable(one), conn.sendable(two)), (5, 5));
+    assert_eq!(feed(&mut conn, &settings(&[(4, 49_154)])).unwrap(), [Seen::Settings]);
+    assert_eq!((conn.sendable(one), conn.sendable(two)), (2, 5));
+}

@@ -171,13 +171,13 @@ class ClientRuntime:
         undo = on_signals(self.stop)
         result: T | None = None
         try:
-            async with background() as helpers:
+            async with background() as beside:
                 await control.open()
                 first: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
-                helpers.start(self._drive(first), "connector")
-                helpers.start(self._events(), "events")
-                helpers.start(every(REFRESH_SECONDS, self._refresh_later()), "refresh")
-                stopping = helpers.start(self._stopped.wait(), "stop")
+                beside.start(self._drive(first), "connector")
+                beside.start(self._events(), "events")
+                beside.start(every(REFRESH_SECONDS, self._refresh_later()), "refresh")
+                stopping = beside.start(self._stopped.wait(), "stop")
                 await asyncio.wait({first, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 if first.done():
                     self._keep(first.result())
@@ -185,7 +185,7 @@ class ClientRuntime:
                     if work is None:
                         await self._stopped.wait()
                     else:
-                        working = helpers.start(asyncio.to_thread(work, first.result()), "work")
+                        working = beside.start(asyncio.to_thread(work, first.result()), "work")
                         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
                         result = working.result() if working.done() else None
         finally:

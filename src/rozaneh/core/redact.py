@@ -62,9 +62,3 @@ def few(count: int, least: int = 5) -> int | str:
     Zero is hidden too: the step from "nobody" to "somebody" tells on the first reader.
     """
     return count if count >= least else f"<{least}"
-
-
-def printable(text: str, limit: int = 80) -> str:
-    """Text from outside made safe for a terminal: ASCII only, control bytes spelled out, cut at ``limit``."""
-    shown = "".join(c if " " <= c <= "~" else c.encode("unicode_escape").decode("ascii") for c in text[:limit])
-    return shown if len(text) <= limit else shown + "…"

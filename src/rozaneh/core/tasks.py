@@ -35,18 +35,18 @@ class Background:
 
 @asynccontextmanager
 async def background() -> AsyncIterator[Background]:
-    """A block with helpers: they end with it, and their first failure ends it.
+    """A block with tasks beside it: they end with it, and their first failure ends it.
 
     Raises:
-        Fault: the first one raised by the block or a helper, taken out of its exception group.
+        Fault: the first one raised by the block or a task beside it, taken out of its exception group.
     """
     try:
         async with asyncio.TaskGroup() as group:
-            helpers = Background(group)
+            beside = Background(group)
             try:
-                yield helpers
+                yield beside
             finally:
-                helpers.cancel()
+                beside.cancel()
     except BaseExceptionGroup as failures:
         fault = first_fault(failures)
         if fault is not None:

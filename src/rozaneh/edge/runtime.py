@@ -64,9 +64,10 @@ def edge_config(
 ) -> EngineConfig:
     """The engine's configuration for this edge."""
     cert, key = certificate_files(directory, settings)
-    own = {settings.address, settings.listen.address} | ({settings.egress} if settings.egress else set())
-    if settings.listen.address.is_unspecified:
-        own |= local_addresses()
+    # Every address of this machine: what listens on the others was not meant for readers either.
+    own = {settings.address, settings.listen.address} | local_addresses()
+    if settings.egress:
+        own.add(settings.egress)
     return EngineConfig(
         workers=min(os.cpu_count() or 1, _MAX_WORKERS),
         listeners=[
@@ -152,12 +153,12 @@ class EdgeRuntime:
         )
         undo = on_signals(self.stop)
         try:
-            async with background() as helpers:
+            async with background() as beside:
                 await control.open()
-                helpers.start(every(POLL_SECONDS, self._poll), "users")
-                helpers.start(every(JOURNAL_SECONDS, self._journal), "journal")
-                helpers.start(every(RENEW_SECONDS, self._renew), "renewal")
-                helpers.start(self._events(), "events")
+                beside.start(every(POLL_SECONDS, self._poll), "users")
+                beside.start(every(JOURNAL_SECONDS, self._journal), "journal")
+                beside.start(every(RENEW_SECONDS, self._renew), "renewal")
+                beside.start(self._events(), "events")
                 ready(self._ready())
                 await self._until_stopped()
         finally:

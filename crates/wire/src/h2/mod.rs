@@ -35,7 +35,7 @@
 //!
 //! # Cost
 //!
-//! An idle stream is one table entry of under 64 bytes; an idle connection holds its two HPACK tables and nothing that
+//! An idle stream is one table entry of about 40 bytes; an idle connection holds its two HPACK tables and nothing that
 //! grows. A DATA frame costs one table look-up.
 
 mod blocks;
