@@ -276,7 +276,7 @@ def bodies() -> list[tuple[str, bytes]]:
         for method, path in ((b"POST", b"/hello.txt"), (b"GET", b"/hello.txt"), (b"GET", b"/missing")):
             head = get(path, b"Transfer-Encoding: chunked", method=method)
             out.append((f"chunked {name} {method.decode()} {path.decode()}", head + chunk + get(b"/data.json")))
-    for value in (
+    for coding in (
         "Chunked",
         "gzip",
         "gzip, chunked",
@@ -288,8 +288,8 @@ def bodies() -> list[tuple[str, bytes]]:
         "\tchunked",
         "xchunked",
     ):
-        head = get(b"/hello.txt", b"Transfer-Encoding: " + value.encode())
-        out.append((f"te {value!r}", head + b"5\r\nabcde\r\n0\r\n\r\n" + get(b"/data.json")))
+        head = get(b"/hello.txt", b"Transfer-Encoding: " + coding.encode())
+        out.append((f"te {coding!r}", head + b"5\r\nabcde\r\n0\r\n\r\n" + get(b"/data.json")))
     te = b"Transfer-Encoding: chunked"
     out += [
         ("te 1.0", get(b"/hello.txt", te, version=b"HTTP/1.0") + b"0\r\n\r\n"),

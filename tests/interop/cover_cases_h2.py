@@ -1,4 +1,3 @@
-# ruff: noqa: E501 (a table: one row, one line)
 """Requests of HTTP/2, good and bad."""
 
 from __future__ import annotations

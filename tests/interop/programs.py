@@ -100,10 +100,11 @@ def fetch(proxy: Place | str, port: int, size: int, *, host: str = "127.0.0.1") 
                     return ""
                 data += part
             body = data.partition(b"\r\n\r\n")[2]
-            while body:
+            digest.update(body)
+            size -= len(body)
+            while size and (body := sock.recv(min(size, 1 << 18))):
                 digest.update(body)
                 size -= len(body)
-                body = sock.recv(min(size, 1 << 18)) if size else b""
     except (OSError, Refused):
         return ""
     return digest.hexdigest() if size == 0 else ""

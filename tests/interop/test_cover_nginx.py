@@ -145,10 +145,10 @@ def test_stock(tmp_path: Path, program: Path) -> None:
         nginx = Nginx(tmp_path / "nginx", root).start()
         stack.callback(nginx.stop)
         ours = stack.enter_context(Cover(program, "stock", str(MTIME)))
-        for path in STOCK_PATHS:
+        for target in STOCK_PATHS:
             for method in (b"GET", b"HEAD", b"POST", b"PUT", b"FOO"):
                 for more in (b"X: y", b"Accept-Encoding: gzip", b"Range: bytes=1-5", b"User-Agent: Chrome/1"):
-                    data = get(path, more, method=method)
+                    data = get(target, more, method=method)
                     told = normal(talk(nginx.plain_port, data).data, nginx.plain_port)
                     assert normal(talk(ours.port, data).data, ours.port) == told, data
 

@@ -396,8 +396,8 @@ impl Engine {
             upstreams.insert(wanted.tag().to_owned(), upstream);
         }
         let mut plans = Vec::new();
-        for (i, wanted) in config.listeners.iter().enumerate() {
-            let at = running.iter().position(|r| r.config.bind() == wanted.bind() && r.config.kind() == wanted.kind());
+        let claims = claims(&config.listeners, running);
+        for (i, (wanted, at)) in config.listeners.iter().zip(claims).enumerate() {
             plans.push(match at {
                 Some(index) if running.get(index).is_some_and(|r| r.config == *wanted) && !reads_files(wanted) => {
                     Plan::Keep(index, None)
@@ -502,6 +502,28 @@ enum Plan {
     /// The running listener of this index stays, perhaps with other settings.
     Keep(usize, Option<(Listener, Serving)>),
     New(Listener, Bound, Serving),
+}
+
+/// Which running listener each wanted one continues: the one of its name where place and kind are the same, else any
+/// other there that nobody claimed. Several may say port 0, so place and kind alone do not tell them apart.
+fn claims(wanted: &[Listener], running: &[Running]) -> Vec<Option<usize>> {
+    let mut claimed = vec![false; running.len()];
+    let mut claims = vec![None; wanted.len()];
+    for by_name in [true, false] {
+        for (wanted, claim) in wanted.iter().zip(&mut claims).filter(|(_, claim)| claim.is_none()) {
+            let fits = |r: &Running| {
+                r.config.bind() == wanted.bind()
+                    && r.config.kind() == wanted.kind()
+                    && (!by_name || r.config.tag() == wanted.tag())
+            };
+            let free = running.iter().zip(&mut claimed).enumerate().find(|(_, (r, taken))| !**taken && fits(r));
+            if let Some((index, (_, taken))) = free {
+                *taken = true;
+                *claim = Some(index);
+            }
+        }
+    }
+    claims
 }
 
 /// Files may have other content under the same name: a renewed certificate, for one.

@@ -14,7 +14,7 @@ use super::stream::{H2Stream, MAX_WINDOW};
 
 /// Bytes of one stream that may wait for the carrier. Two of the relay's largest chunks: one being sealed while the
 /// next is read.
-pub(crate) const SEND_QUEUE: usize = 256 * 1024;
+pub(crate) const SEND_QUEUE: usize = 512 * 1024;
 
 /// Stream ids are small, sequential and ours: they need spreading, not protection.
 #[derive(Default)]

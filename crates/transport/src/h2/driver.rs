@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rozaneh_net::pool::{Buf, Slice};
 use rozaneh_wire::h2::{Code, Event, Field, StreamId};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
@@ -18,6 +19,9 @@ use super::rate::Rate;
 use crate::tls::drive::Ready;
 use crate::tls::{HEAD, MAX_PLAIN, Opened, TAIL, TlsError, Traffic};
 
+/// nginx's `lingering_timeout` and `lingering_time`.
+const LINGER_SILENCE: Duration = Duration::from_secs(5);
+const LINGER: Duration = Duration::from_secs(30);
 /// Rounds of writing and reading before other tasks get their turn.
 const ROUNDS: usize = 16;
 /// Payload gathered under one lock: what the largest out buffer holds.
@@ -166,15 +170,31 @@ impl<R: Requests> Driver<R> {
             failed = self.open_rest().is_err();
         }
         if !failed {
-            let _ = poll_fn(|cx| self.poll(cx)).await;
-        }
-        // Whatever is left (a GOAWAY, an alert) gets one try; a peer that does not read must not hold us.
-        let _ = self.fill();
-        if let Some(out) = &self.out {
-            let _ = self.tcp.try_write(out.buf.get(out.start..out.end).unwrap_or_default());
+            failed = poll_fn(|cx| self.poll(cx)).await.is_err();
         }
         let wakers = self.carrier.lock().break_all();
         wakers.into_iter().for_each(Waker::wake);
+        if failed && !self.read_closed {
+            self.farewell().await;
+        }
+    }
+
+    /// A last word (GOAWAY, an alert), and time for the peer to read it: a socket that closes with unread bytes sends
+    /// a reset, which overtakes everything before it. As nginx lingers, and for as long.
+    async fn farewell(&mut self) {
+        self.traffic.close();
+        let talk = async {
+            while self.out.is_some() || self.fill()? {
+                let Some(out) = self.out.take() else { break };
+                self.tcp.write_all(out.buf.get(out.start..out.end).unwrap_or_default()).await?;
+            }
+            self.tcp.shutdown().await?;
+            let mut waste = Buf::small();
+            while tokio::time::timeout(LINGER_SILENCE, self.tcp.read(&mut waste)).await?? > 0 {}
+            io::Result::Ok(())
+        };
+        // Whoever does not read its last word does without.
+        let _ = tokio::time::timeout(LINGER, talk).await;
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,0 +1,129 @@
+"""A real edge against a real nginx, as a stranger meets them: HTTP/1.1 and HTTP/2 inside TLS, plain text outside."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hyperframe.frame import DataFrame
+
+from tests.interop import cover_cases
+from tests.interop.cover_cases import CASES, H2_CASES, H2Case, get, raw
+from tests.interop.cover_talk import normal, talk
+from tests.interop.nginx_oracle import Nginx
+from tests.interop.rig import ALICE, Running, edge_document, make_identity
+from tests.interop.visitor import H2Visitor, Place, Seen, h1_visit
+
+#: The conversation is the same code as without TLS, which is compared case by case elsewhere: here a part is enough.
+SAMPLED = ("one ", "version ", "connect", "method G", "method H", "method P", "chrome ", "304 ", "expect ", "absolute")
+PLAIN = [
+    get(b"/"),
+    get(b"/", method=b"HEAD"),
+    get(b"/", method=b"TRACE"),
+    get(b"/missing", b"User-Agent: Chrome/1"),
+    get(b"/", b"Connection: keep-alive") * 2,
+    get(b"/", b"Content-Length: 3", method=b"POST") + b"abc",
+    raw(b"GET / HTTP/1.1"),
+    raw(b"GET / HTTP/1.0"),
+    raw(b"CONNECT example.com:443 HTTP/1.1", b"Host: example.com:443"),
+    b"GET /\r\n",
+    b"get / HTTP/1.1\r\n\r\n",
+    b"\x05\x01\x00",
+    b"\x04\x01\x00\x50\x01\x02\x03\x04\x00",
+    b"SSH-2.0-OpenSSH_9.2\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"\x15\x03\x01\x00\x02\x02\x28",
+    b"",
+]
+
+
+@dataclass
+class Both:
+    """``theirs`` is nginx, ``ours`` the edge; both serve one directory under one certificate."""
+
+    theirs: Place
+    ours: Place
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    """nginx and an edge with an account, on loopback."""
+    base = tmp_path_factory.mktemp("both")
+    cover_cases.build_site(base / "site")
+    with ExitStack() as stack:
+        nginx = Nginx(base / "nginx", base / "site", tls=True).start()
+        stack.callback(nginx.stop)
+        cover = {"type": "directory", "path": str(base / "site")}
+        edge = stack.enter_context(Running(edge_document(make_identity(base), users=[ALICE], cover=cover)))
+        yield Both(("127.0.0.1", nginx.tls_port), edge.place)
+
+
+@pytest.mark.parametrize("tls12", [False, True], ids=["tls13", "tls12"])
+def test_http1_inside_tls(both: Both, tls12: bool) -> None:
+    """The same bytes, and the same end: with ``close_notify`` or without."""
+    differing = []
+    for name, data in CASES:
+        if not name.startswith(SAMPLED) or (tls12 and not name.startswith("connect")):
+            continue
+        theirs, ours = h1_visit(both.theirs, data, tls12=tls12), h1_visit(both.ours, data, tls12=tls12)
+        same = normal(theirs[0], both.theirs[1]) == normal(ours[0], both.ours[1])
+        if not same or theirs[1] != ours[1]:
+            differing.append(f"{name}: {theirs} but {ours}")
+    assert not differing, "\n".join(differing[:5])
+
+
+@pytest.mark.parametrize("data", PLAIN, ids=[f"{n}" for n in range(len(PLAIN))])
+def test_plain_text_on_the_tls_port(both: Both, data: bytes) -> None:
+    """Whoever does not speak TLS is told so by nginx's page, or not understood at all."""
+    theirs, ours = talk(both.theirs[1], data), talk(both.ours[1], data)
+    assert normal(ours.data, both.ours[1]) == normal(theirs.data, both.theirs[1])
+    assert ours.end == theirs.end
+
+
+def ask(place: Place, case: H2Case) -> Seen:
+    """One request; everything until a PING behind its answer is answered."""
+    with H2Visitor(place, settings={1: 65_536, 2: 0, 4: 6_291_456}) as visitor:
+        data = visitor.headers(case.fields, end=case.end and case.data is None)
+        if case.data is not None:
+            data += DataFrame(1, case.data, flags=["END_STREAM"]).serialize()
+        try:
+            visitor.send(data)
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
+            pass
+        if visitor.answered():
+            visitor.settle()
+        else:
+            visitor.leave()
+        return visitor.seen
+
+
+def shown(seen: Seen, port: int) -> list[object]:
+    """The frames, with the server's own port blanked; SETTINGS acknowledgements may stand anywhere among them."""
+    text = [repr(frame).replace(f":{port}/", ":PORT/") for frame in seen.frames]
+    return [*(t for t in text if "'ACK'" not in t), seen.end]
+
+
+@pytest.mark.parametrize("case", H2_CASES, ids=[case.name for case in H2_CASES])
+def test_http2(both: Both, case: H2Case) -> None:
+    """The same frames: SETTINGS and window first, header fields in order, DATA as large, resets and endings."""
+    theirs, ours = ask(both.theirs, case), ask(both.ours, case)
+    assert shown(ours, both.ours[1]) == shown(theirs, both.theirs[1])
+
+
+def test_header_blocks(both: Both) -> None:
+    """The same representation of every field, byte for byte, where the date is the same."""
+    seen = 0
+    for case in H2_CASES:
+        if "dir" in case.name or "/dir" in dict(case.fields).get(":path", ""):
+            continue
+        for _ in range(10):
+            theirs, ours = ask(both.theirs, case).blocks, ask(both.ours, case).blocks
+            if [dates for dates, _ in theirs] == [dates for dates, _ in ours]:
+                break
+        assert ours == theirs, case.name
+        seen += len(ours)
+    assert seen > 80
