@@ -13,6 +13,7 @@ SHELL := /bin/bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+.SILENT:
 MAKEFLAGS += --no-print-directory
 
 VENV    := .venv
@@ -28,7 +29,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help setup demo test lint check-rust check-python bench evidence lock clean
 
 help:
-	@sed -n 's/^#   //p' Makefile
+	sed -n 's/^#   //p' Makefile
 
 # ---- what comes from Debian ----
 # Installed only where the command is missing. Services that packages would start are kept from starting.
@@ -77,14 +78,14 @@ $(VENV)/.ready: $(VENV)/.python pyproject.toml $(RUST)
 	}
 	enough || { echo "Rust 1.85 or newer is needed"; exit 1; }
 	echo "Building the engine (a few minutes the first time)"
-	$(BIN)/maturin develop --release --locked --skip-install -q 2>/dev/null || $(BIN)/maturin develop --release --locked -q
+	$(BIN)/maturin develop --release --locked -q
 	$(BIN)/rozaneh --version
 	touch $@
 
 # ---- the two commands ----
 
 demo: setup
-	@$(call debian,$(DEMO_PACKAGES))
+	$(call debian,$(DEMO_PACKAGES))
 	$(BIN)/rozaneh lab demo --out demo/out
 
 test: lint check-rust check-python
@@ -98,11 +99,11 @@ lint: setup
 	$(BIN)/lint-imports --no-cache
 
 check-rust: setup
-	@$(call debian,$(TEST_PACKAGES))
+	$(call debian,$(TEST_PACKAGES))
 	cargo test --workspace --locked -q
 
 check-python: setup $(TOOLS)/bin/h2spec $(TOOLS)/peers/.ready
-	@$(call debian,$(TEST_PACKAGES))
+	$(call debian,$(TEST_PACKAGES))
 	$(BIN)/pytest -q
 
 # ---- judges and peers, never part of the product ----
@@ -124,11 +125,11 @@ $(TOOLS)/peers/.ready: requirements/peers.txt | $(VENV)/.python
 # ---- long runs ----
 
 bench: setup $(TOOLS)/peers/.ready
-	@$(call debian,$(BENCH_PACKAGES))
+	$(call debian,$(BENCH_PACKAGES))
 	$(BIN)/rozaneh bench run
 
 evidence: setup $(TOOLS)/peers/.ready
-	@$(call debian,$(BENCH_PACKAGES))
+	$(call debian,$(BENCH_PACKAGES))
 	mkdir -p docs/evidence
 	$(BIN)/rozaneh bench run --rounds 5 --out docs/evidence/bench
 

@@ -6,11 +6,13 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import socket
 import struct
 import threading
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 
+_STOP = b"the end of the echo"
 BLOCK = hashlib.shake_256(b"origin").digest(1 << 20)
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -27,12 +29,12 @@ def content_hash(size: int) -> str:
     return digest.hexdigest()
 
 
-class _Echo(asyncio.DatagramProtocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self.transport.sendto(data, addr)  # type: ignore[attr-defined]
+def _echo_datagrams(udp: socket.socket) -> None:
+    while True:
+        data, peer = udp.recvfrom(1 << 16)
+        if data == _STOP:
+            return
+        udp.sendto(data, peer)
 
 
 class Origin:
@@ -72,10 +74,17 @@ class Origin:
             server = await asyncio.start_server(self._guard(getattr(self, f"_{name}")), "127.0.0.1", 0)
             setattr(self, name, server.sockets[0].getsockname()[1])
             servers.append(server)
-        udp, _ = await self._loop.create_datagram_endpoint(_Echo, local_addr=("127.0.0.1", 0))
-        self.udp = udp.get_extra_info("sockname")[1]
+        # A thread of its own: asyncio drops empty datagrams, which are datagrams like any other.
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(("127.0.0.1", 0))
+        self.udp = udp.getsockname()[1]
+        echo = threading.Thread(target=_echo_datagrams, args=(udp,))
+        echo.start()
         self._ready.set()
         await self._stop.wait()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+            end.sendto(_STOP, udp.getsockname())
+        echo.join()
         udp.close()
         for server in servers:
             server.close()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import socket
 import struct
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from tests.interop.rig import DEADLINE
 
@@ -108,3 +109,42 @@ def fetch(proxy: Place | str, port: int, size: int, *, host: str = "127.0.0.1") 
     except (OSError, Refused):
         return ""
     return digest.hexdigest() if size == 0 else ""
+
+
+@contextmanager
+def association(proxy: Place, *, source: str = "127.0.0.1", named: int = 0) -> Iterator[tuple[socket.socket, Place]]:
+    """A SOCKS5 UDP ASSOCIATE: a bound socket, and where to send. Ends with the block, as its TCP connection does."""
+    with held_association(proxy, source=source, named=named) as (_, udp, relay):
+        yield udp, relay
+
+
+@contextmanager
+def held_association(
+    proxy: Place, *, source: str = "127.0.0.1", named: int = 0
+) -> Iterator[tuple[socket.socket, socket.socket, Place]]:
+    """The same with its TCP connection in front."""
+    family = socket.AF_INET6 if ":" in source else socket.AF_INET
+    with socket.create_connection(proxy, timeout=DEADLINE) as control, socket.socket(family, socket.SOCK_DGRAM) as udp:
+        udp.settimeout(DEADLINE)
+        udp.bind((source, named))
+        greet(control)
+        control.sendall(b"\x05\x03\x00" + encode("::" if ":" in source else "0.0.0.0", named))  # noqa: S104 - the field
+        yield control, udp, reply(control)
+
+
+def wrap(host: str, port: int, payload: bytes) -> bytes:
+    """A datagram with the header of RFC 1928 section 7."""
+    return b"\0\0\0" + encode(host, port) + payload
+
+
+def unwrap(datagram: bytes) -> tuple[str, int, bytes]:
+    """Who it is from, and what it says."""
+    kind = datagram[3]
+    if kind == 3:
+        size = datagram[4]
+        host, rest = datagram[5 : 5 + size].decode(), datagram[5 + size :]
+    else:
+        size = 4 if kind == 1 else 16
+        host = socket.inet_ntop(socket.AF_INET if kind == 1 else socket.AF_INET6, datagram[4 : 4 + size])
+        rest = datagram[4 + size :]
+    return host, int.from_bytes(rest[:2], "big"), rest[2:]

@@ -27,6 +27,7 @@ import dns.message
 import dns.rdatatype
 import dns.rrset
 
+from tests.interop.programs import association
 from tests.interop.rig import ALICE, Running, client_document, direct_document, edge_document, make_identity, until, way
 
 TABLE = Path(__file__).parents[1] / "data" / "ssrf_targets.json"
@@ -211,21 +212,6 @@ ENTRIES: dict[str, Entry] = {
     "http connect": connect,
     "http absolute-form": absolute,
 }
-
-
-@contextmanager
-def association(place: tuple[str, int]) -> Iterator[tuple[socket.socket, tuple[str, int]]]:
-    """A SOCKS5 UDP ASSOCIATE: a socket and where to send."""
-    with socket.create_connection(place, timeout=WAIT) as control, socket.socket(type=socket.SOCK_DGRAM) as udp:
-        control.sendall(b"\x05\x01\x00\x05\x03\x00\x01" + bytes(6))
-        answer = b""
-        while len(answer) < 12:
-            answer += control.recv(64)
-        if answer[:4] != b"\x05\x00\x05\x00":
-            raise AssertionError(f"no association: {answer!r}")
-        udp.bind(("127.0.0.1", 0))
-        udp.settimeout(WAIT)
-        yield udp, (socket.inet_ntoa(answer[6:10]), struct.unpack("!H", answer[10:12])[0])
 
 
 def datagrams(place: tuple[str, int], spellings: list[str], port: int) -> tuple[int, list[str]]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from hyperframe.frame import DataFrame
@@ -70,8 +69,8 @@ def test_http1_inside_tls(both: Both, tls12: bool) -> None:
         if not name.startswith(SAMPLED) or (tls12 and not name.startswith("connect")):
             continue
         theirs, ours = h1_visit(both.theirs, data, tls12=tls12), h1_visit(both.ours, data, tls12=tls12)
-        same = normal(theirs[0], both.theirs[1]) == normal(ours[0], both.ours[1])
-        if not same or theirs[1] != ours[1]:
+        # The visitor's boundary differs from call to call; date and port are blanked already.
+        if normal(theirs[0], 0) != normal(ours[0], 0) or theirs[1] != ours[1]:
             differing.append(f"{name}: {theirs} but {ours}")
     assert not differing, "\n".join(differing[:5])
 
@@ -90,10 +89,9 @@ def ask(place: Place, case: H2Case) -> Seen:
         data = visitor.headers(case.fields, end=case.end and case.data is None)
         if case.data is not None:
             data += DataFrame(1, case.data, flags=["END_STREAM"]).serialize()
-        try:
+        # A server may end it before it heard everything.
+        with suppress(BrokenPipeError, ConnectionResetError, ssl.SSLError):
             visitor.send(data)
-        except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
-            pass
         if visitor.answered():
             visitor.settle()
         else:

@@ -20,7 +20,7 @@ import pytest
 from tests.interop.conftest import Pair, Start
 from tests.interop.nginx_oracle import free_port
 from tests.interop.origin import BLOCK, Origin, content_hash
-from tests.interop.programs import Refused, fetch, tunnel
+from tests.interop.programs import Refused, association, encode, fetch, tunnel
 from tests.interop.rig import (
     ALICE,
     BOB,
@@ -109,9 +109,6 @@ def test_flowing_tunnels_are_cut(pair: Pair, bob: Running, origin: Origin, direc
 
 def test_udp_is_cut(pair: Pair, origin: Origin) -> None:
     """Datagrams of a removed user go nowhere any more."""
-    from tests.interop.ssrf_world import association
-    from tests.interop.programs import encode
-
     head = b"\0\0\0" + encode("127.0.0.1", origin.udp)
     with association(pair.client.place) as (udp, relay):
         udp.sendto(head + b"one", relay)
@@ -296,6 +293,8 @@ def test_the_client_comes_back_by_itself(start: Start, identity: Identity, origi
             os.kill(process.pid, signal.SIGKILL)
             began = time.monotonic()
             ended(sock)
+            # Its listener goes last.
+            process.wait(DEADLINE)
             assert time.monotonic() - began < 5
         assert client.event("carrier_lost")
         # With nobody there a program is told at once, and not left to wait.

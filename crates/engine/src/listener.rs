@@ -85,18 +85,25 @@ pub(crate) fn run(core: &Arc<Core>, config: config::Listener, bound: Bound, serv
     let serving = Arc::new(ArcSwap::from_pointee(serving));
     let stop = CancellationToken::new();
     let task = accept_all(Arc::clone(core), bound, Arc::clone(&serving), stop.clone());
-    let unix_path = match config.bind() {
-        Bind::Unix(path) => Some(path.clone()),
+    let name = match config.bind() {
+        Bind::Unix(path) => Some(Name(path.clone())),
         Bind::Tcp(_) => None,
     };
     tokio::spawn(async move {
+        // Dropped with the task, also where the runtime ends before the task does.
+        let _name = name;
         task.await;
-        if let Some(path) = unix_path {
-            // Ours as long as we listened; a leftover would only be a dead name.
-            let _ = std::fs::remove_file(path);
-        }
     });
     Running { config, address, serving, stop }
+}
+
+/// The name of a Unix socket: ours as long as we listen; left behind it would be a dead one.
+struct Name(std::path::PathBuf);
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 async fn accept_all(core: Arc<Core>, bound: Bound, serving: Arc<ArcSwap<Serving>>, stop: CancellationToken) {

@@ -57,16 +57,14 @@ def lent(root: Path = SYSCTLS) -> Iterator[None]:
         # Ctrl-C ends the foreground group: the guardian must outlive it.
         start_new_session=True,
     )
-    assert guardian.stdin is not None and guardian.stdout is not None  # noqa: S101 - both were asked for
     try:
-        answer = guardian.stdout.readline().decode().strip()
+        answer = guardian.stdout.readline().decode().strip() if guardian.stdout else ""
         if answer != "lent":
             raise _refusal(answer or "the host's list cannot be changed")
         yield
     finally:
-        guardian.stdin.close()
-        guardian.stdout.close()
-        guardian.wait()
+        # The end of its stdin is what it waits for.
+        guardian.communicate()
 
 
 def use(root: Path = SYSCTLS) -> None:

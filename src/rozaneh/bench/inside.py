@@ -89,25 +89,20 @@ def process(command: list[str], address: str, log: Path) -> Iterator[int]:
 
 
 def measure(name: str, turn: int, plan: Plan, files: Files) -> Measurement:
-    """One subject in one round, with processes of its own."""
+    """One subject in one round; every case has processes of its own, so that none inherits another one's memory."""
     figures: dict[str, float] = {}
     errors: dict[str, str] = {}
-    try:
-        with ExitStack() as stack:
-            chain = SUBJECTS[name](plan.tools, files)
-            start = [(chain.edge, EDGE), (chain.client, CLIENT)]
-            pids = [
-                stack.enter_context(process(command, address, files.folder / f"{address}.log")) if command else 0
-                for command, address in start
-            ]
-            running = cases.Running(chain, client=pids[1], edge=pids[0])
-            for case in plan.cases:
-                try:
-                    figures |= cases.RUN[case](running, plan)
-                except (cases.CaseFailed, OSError, ValueError) as error:
-                    errors[case] = str(error)
-    except cases.CaseFailed as error:
-        errors["start"] = str(error)
+    chain = SUBJECTS[name](plan.tools, files)
+    for case in plan.cases:
+        try:
+            with ExitStack() as stack:
+                pids = [
+                    stack.enter_context(process(command, address, files.folder / f"{end}.log")) if command else 0
+                    for end, command, address in (("edge", chain.edge, EDGE), ("client", chain.client, CLIENT))
+                ]
+                figures |= cases.RUN[case](cases.Running(chain, client=pids[1], edge=pids[0]), plan)
+        except (cases.CaseFailed, OSError, ValueError) as error:
+            errors[case] = str(error)
     return Measurement(subject=name, round=turn, figures=figures, errors=errors)
 
 

@@ -20,7 +20,8 @@ CLIENT = "127.0.0.1:10001"
 EDGE = "127.0.0.1:10002"
 TARGET = "127.0.0.1:10003"
 SERVER_NAME = "news.example"
-USER, PASSWORD = "bench", "bench-only"  # noqa: S105 - of throwaway proxies in a namespace without a route
+# Of throwaway proxies in a namespace without a route.
+USER, PASSWORD = "bench", "bench-only"
 # A namespace without a route has nobody to ask; the address is never used.
 _RESOLVER = {"servers": ["127.0.0.1:53"]}
 
@@ -90,7 +91,7 @@ def _proxy_listener(address: str, upstream: str) -> Document:
     return {"tag": "in", "type": "proxy", "bind": address, "auth": auth, "upstream": upstream}
 
 
-def _engine(**parts: Any) -> Document:
+def _engine(parts: Document) -> Document:
     return {"schema": "rozaneh.engine/1", "resolver": _RESOLVER, **parts}
 
 
@@ -109,21 +110,20 @@ def _ours(tools: Tools, files: Files, client: Document, edge: Document) -> Chain
 def rozaneh_plain(tools: Tools, files: Files) -> Chain:
     """The relay alone: a local proxy whose upstream is another one."""
     upstream = {"tag": "out", "type": "socks5", "address": EDGE, "user": USER, "password": PASSWORD}
-    client = _engine(listeners=[_proxy_listener(CLIENT, "out")], upstreams=[upstream])
-    return _ours(tools, files, client, _engine(listeners=[_proxy_listener(EDGE, "out")], **_TO_LOOPBACK))
+    client = _engine({"listeners": [_proxy_listener(CLIENT, "out")], "upstreams": [upstream]})
+    return _ours(tools, files, client, _engine({"listeners": [_proxy_listener(EDGE, "out")], **_TO_LOOPBACK}))
 
 
 def rozaneh_h2(tools: Tools, files: Files) -> Chain:
     """The way ``h2`` as readers use it: its own certificate, pinned, and the stock cover."""
     way = {"tag": "out", "type": "h2", "address": EDGE, "server_name": SERVER_NAME, "pin": _pin(files)}
-    client = _engine(
-        listeners=[_proxy_listener(CLIENT, "out")], upstreams=[{**way, "user": USER, "password": PASSWORD}]
-    )
+    way |= {"user": USER, "password": PASSWORD}
+    client = _engine({"listeners": [_proxy_listener(CLIENT, "out")], "upstreams": [way]})
     listener = {"tag": "in", "type": "h2", "bind": EDGE, "cover": {"type": "stock"}, "upstream": "out"}
     pair = {"cert_file": str(files.certificate), "key_file": str(files.key)}
     users = [{"id": "bench", "user_sha256": _sha256(USER), "password_sha256": _sha256(PASSWORD)}]
     users[0]["compartment"] = "default"
-    return _ours(tools, files, client, _engine(listeners=[{**listener, **pair}], users=users, **_TO_LOOPBACK))
+    return _ours(tools, files, client, _engine({"listeners": [{**listener, **pair}], "users": users, **_TO_LOOPBACK}))
 
 
 # ---- peers ----

@@ -49,12 +49,14 @@ def run(
     """
     from rozaneh.bench import generator, report
     from rozaneh.bench import run as work
+    from rozaneh.bench.plan import Tools
+    from rozaneh.bench.subjects import SUBJECTS
 
     cases = [case] if case else []
     machine = report.machine()
     place = folder or (generator.checkout() or Path.cwd()) / ".tools"
-    work.plan(cases, subjects, work.Tools(python="", load=""))
-    found = work.tools(subjects or list(work.SUBJECTS), place, output.note)
+    work.plan(cases, subjects, Tools(python="", load=""))
+    found = work.tools(subjects or list(SUBJECTS), place, output.note)
     plan = work.plan(cases, subjects, found, rounds=rounds, seconds=seconds)
     measurements = work.measure(plan, output.note)
     content = report.content(plan, machine, measurements)

@@ -11,10 +11,12 @@
 //! * DATA frames carry at most [`DATA_FRAME`] bytes whatever the visitor's MAX_FRAME_SIZE allows; END_STREAM is on the
 //!   last frame with payload (or on HEADERS where there is none), never on an empty frame of its own.
 //! * An answer that is complete before the request is gets RST_STREAM with NO_ERROR behind its END_STREAM.
-//! * A field name or value longer than [`MAX_FIELD`], or all of them together longer than [`MAX_FIELDS`], ends the
-//!   connection with ENHANCE_YOUR_CALM. Bytes that are not a preface are answered with GOAWAY PROTOCOL_ERROR.
-//! * A connection without an open stream is closed after `keepalive_timeout` (75 s), without GOAWAY having preceded
-//!   anything else; one that never completes a preface after `client_header_timeout` (60 s).
+//! * A field name or value longer than [`MAX_FIELD`] as it is encoded, or all of them together longer than
+//!   [`MAX_FIELDS`] decoded, ends the connection with GOAWAY ENHANCE_YOUR_CALM and nothing behind it. Bytes that are not a preface are answered with GOAWAY PROTOCOL_ERROR.
+//! * A connection that opens no stream gets GOAWAY NO_ERROR `client_header_timeout` (60 s) after its start, whether or
+//!   not its preface came; one whose streams are all over, `keepalive_timeout` (75 s) after the last. A HEADERS frame
+//!   that is never finished costs its stream a reset after the former and the connection its GOAWAY after the latter.
+//!   `close_notify` and FIN follow each GOAWAY at once.
 
 /// Identifier and value: MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE.
 pub const SETTINGS: [(u16, u32); 3] = [(0x3, 128), (0x4, 65_536), (0x5, 16_777_215)];
@@ -25,10 +27,10 @@ pub const WINDOW_INCREMENT: u32 = 0x7fff_ffff - 65_535;
 /// `http2_chunk_size 8k`.
 pub const DATA_FRAME: usize = 8192;
 
-/// One name or value (`large_client_header_buffers 4 8k`).
+/// One name or value as encoded (`large_client_header_buffers 4 8k`).
 pub const MAX_FIELD: usize = 8 * 1024;
 
-/// All names and values of a request.
+/// All names and values of a request, decoded; RFC 9113 section 6.5.2's 32 bytes for each field are not counted.
 pub const MAX_FIELDS: usize = 4 * 8 * 1024;
 
 /// The error code behind a complete answer to an incomplete request.

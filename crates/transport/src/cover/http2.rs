@@ -73,7 +73,7 @@ fn read(head: &mut Head, fields: &[(Bytes, Bytes)], end: bool) -> Result<Option<
     let mut size = 0;
     for (name, value) in fields {
         size += name.len() + value.len();
-        if name.len() > h2look::MAX_FIELD || value.len() > h2look::MAX_FIELD || size > h2look::MAX_FIELDS {
+        if size > h2look::MAX_FIELDS {
             return Err(Stop::GoAway(ENHANCE_YOUR_CALM));
         }
         match name.as_ref() {

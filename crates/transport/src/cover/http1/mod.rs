@@ -77,7 +77,8 @@ pub struct Connection {
 pub enum Ending {
     /// Our end was shut down in order (inside TLS that includes `close_notify`).
     Closed,
-    /// The visitor left or broke the connection.
+    /// The visitor left or broke the connection. Ours is dropped, without a `close_notify`, even where the visitor sent
+    /// one.
     Gone,
     /// The visitor was too slow in the middle of something: nginx closes the socket and says nothing, not even
     /// `close_notify`. The connection was dropped like that.
@@ -180,9 +181,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
             (now + self.timeouts.keep_alive, now)
         };
         match timeout_at(deadline, self.input.fill(&mut self.io)).await {
-            // A visitor that never says anything, or nothing more, is bid farewell in order.
-            Err(_) | Ok(Ok(0)) => Err(Stopped::HangUp(false)),
-            Ok(Err(_)) => Err(Stopped::Ending(Ending::Gone)),
+            // A visitor that never says anything, or nothing more, is bid farewell in order; one that left is not.
+            Err(_) => Err(Stopped::HangUp(false)),
+            Ok(Err(_) | Ok(0)) => Err(Stopped::Ending(Ending::Gone)),
             Ok(Ok(_)) if first => Ok(whole),
             Ok(Ok(_)) => Ok(Instant::now() + self.timeouts.header),
         }
@@ -191,7 +192,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
     async fn more(&mut self) -> Result<(), Stopped> {
         // A visitor that leaves in the middle of a head gets no answer.
         match self.input.fill(&mut self.io).await? {
-            0 => Err(Stopped::HangUp(false)),
+            0 => Err(Stopped::Ending(Ending::Gone)),
             _ => Ok(()),
         }
     }
@@ -368,7 +369,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
                 Ok(())
             }
             Drained::Done => Err(Stopped::HangUp(!self.input.is_drained())),
-            Drained::Malformed | Drained::Gone => Err(Stopped::HangUp(false)),
+            Drained::Malformed => Err(Stopped::HangUp(false)),
+            Drained::Gone => Err(Stopped::Ending(Ending::Gone)),
             Drained::Waiting => Err(Stopped::Ending(Ending::TimedOut)),
         }
     }
