@@ -22,7 +22,7 @@ class Names:
         self.asked: set[str] = set()
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._sock.bind(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self._sock.getsockname()[1]
+        self.address = f"127.0.0.1:{self._sock.getsockname()[1]}"
         self._thread = threading.Thread(target=self._run, name="names")
 
     def __enter__(self) -> Names:

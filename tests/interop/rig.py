@@ -76,9 +76,7 @@ def make_identity(folder: Path, *, kind: str = "ec", names: tuple[str, ...] = (S
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    spki = key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    spki = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     paths = Identity(
         cert=folder / "cert.pem",
         key=folder / "key.pem",
@@ -86,9 +84,7 @@ def make_identity(folder: Path, *, kind: str = "ec", names: tuple[str, ...] = (S
     )
     paths.cert.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
     paths.key.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return paths
 
@@ -189,7 +185,11 @@ def client_document(upstream: Document, *, bind: str = "127.0.0.1:0", auth: Docu
 
 
 def direct_document(
-    *, allow: list[str] | None = None, resolver: str | None = None, bind: str = "127.0.0.1:0", auth: Document | None = None
+    *,
+    allow: list[str] | None = None,
+    resolver: str | None = None,
+    bind: str = "127.0.0.1:0",
+    auth: Document | None = None,
 ) -> Document:
     """A local proxy that dials by itself, under the same policy as an edge."""
     document = client_document({"type": "direct"}, bind=bind, auth=auth)

@@ -18,10 +18,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import dns.exception
 import dns.flags
 import dns.message
 import dns.rdatatype
@@ -71,15 +72,14 @@ class Names(threading.Thread):
         self.asked: set[str] = set()
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self.sock.getsockname()[1]
+        self.address = f"127.0.0.1:{self.sock.getsockname()[1]}"
 
     def run(self) -> None:
         while True:
             data, peer = self.sock.recvfrom(4096)
-            try:
+            # What cannot be read is not answered.
+            with suppress(dns.exception.DNSException):
                 self.sock.sendto(self.answer(data), peer)
-            except Exception as error:  # noqa: BLE001 - a query that cannot be read is not answered
-                print(f"dns: {error}", file=sys.stderr)
 
     def answer(self, data: bytes) -> bytes:
         query = dns.message.from_wire(data)

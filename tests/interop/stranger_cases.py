@@ -1,4 +1,4 @@
-"""What strangers try who suspect a proxy: credentials of every near-right kind, and requests around CONNECT, as data."""
+"""What strangers try who suspect a proxy, as data: credentials of every near-right kind, requests around CONNECT."""
 
 from __future__ import annotations
 
@@ -94,7 +94,12 @@ H2_CASES: list[tuple[str, Fields, bool, bytes]] = [
     ("get missing", [*GET[:3], (":path", "/missing")], True, b""),
     ("connect bare", CONNECT, False, b""),
     ("connect bare, ended", CONNECT, True, b""),
-    ("connect, payload behind it", [*CONNECT, *_NOBODY, *_NAIVE, ("fastopen", "1")], False, b"\x00\x10\x05" + b"x" * 21),
+    (
+        "connect, payload behind it",
+        [*CONNECT, *_NOBODY, *_NAIVE, ("fastopen", "1")],
+        False,
+        b"\x00\x10\x05" + b"x" * 21,
+    ),
     ("connect, much payload behind it", [*CONNECT, *_NOBODY], False, b"y" * 16_000),
     ("connect, padding only", [*CONNECT, *_PADDING], False, b""),
     ("connect, old padding", [*CONNECT, *_NOBODY, *_PADDING], False, b""),
@@ -163,10 +168,16 @@ H1_CASES: list[tuple[str, bytes]] = [
             _RIGHT_H1,
         ),
     ),
-    ("right, h2c upgrade", _h1("GET / HTTP/1.1", "Host: a", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", _RIGHT_H1)),
+    (
+        "right, h2c upgrade",
+        _h1("GET / HTTP/1.1", "Host: a", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", _RIGHT_H1),
+    ),
     ("h2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     ("socks5", b"\x05\x01\x00"),
     ("socks5 with password", b"\x05\x01\x02"),
-    ("trojan", hashlib.sha224(ALICE.password.encode()).hexdigest().encode() + b"\r\n\x01\x01\x01\x02\x03\x04\x01\xbb\r\n"),
+    (
+        "trojan",
+        hashlib.sha224(ALICE.password.encode()).hexdigest().encode() + b"\r\n\x01\x01\x01\x02\x03\x04\x01\xbb\r\n",
+    ),
     ("zeros", bytes(64)),
 ]

@@ -169,8 +169,7 @@ def test_what_is_refused_is_told(world: tuple[Running, Running], origin: Origin)
     for target in ("127.0.0.1:1", "10.0.0.1:80", "127.0.0.1:25"):
         for scheme in ("socks5h", "http"):
             done = subprocess.run(
-                ["curl", "-q", "--silent", "--fail", "--max-time", "20", "--proxy", f"{scheme}://{client.address}"]
-                + [f"http://{target}/"],
+                ["curl", "-q", "--silent", "--fail", "--max-time", "20", "--proxy", f"{scheme}://{client.address}", f"http://{target}/"],
                 stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False,
             )  # fmt: skip
             assert done.returncode != 0

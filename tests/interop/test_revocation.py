@@ -191,9 +191,9 @@ def test_a_reload_keeps_what_did_not_change(pair: Pair, origin: Origin, tmp_path
         with Running(client_document(way(second["address"], pair.identity, BOB))) as through:
             assert fetch(through.place, origin.http, 10) == content_hash(10)
         # Refused as a whole: nothing changes.
+        bad = json.loads(json.dumps(document))
+        bad["listeners"][0]["cert_file"] = str(tmp_path / "missing.pem")
         with pytest.raises(OSError, match="cert_file"):
-            bad = json.loads(json.dumps(document))
-            bad["listeners"][0]["cert_file"] = str(tmp_path / "missing.pem")
             pair.edge.engine.reload(json.dumps(bad))
         assert len(json.loads(pair.edge.engine.listeners())) == 2
         # The second goes, and its port with it; the first stays.

@@ -75,7 +75,9 @@ REFUSED = ("", "reset")
 
 @pytest.mark.root
 @pytest.mark.parametrize(("bind", "family"), [("127.0.0.1:0", "4"), ("[::1]:0", "6")], ids=["ipv4", "ipv6"])
-@pytest.mark.parametrize("hello", [HELLO, "", b"GET http://a/ HTTP/1.1\r\n\r\n".hex()], ids=["socks5", "silent", "http"])
+@pytest.mark.parametrize(
+    "hello", [HELLO, "", b"GET http://a/ HTTP/1.1\r\n\r\n".hex()], ids=["socks5", "silent", "http"]
+)
 def test_another_user_hears_nothing(start: Start, bind: str, family: str, hello: str) -> None:
     proxy = start(direct_document(allow=LOOPBACK, bind=bind, auth=SAME_USER))
     host, port = proxy.place

@@ -1,4 +1,4 @@
-"""Interoperation with a program nobody here wrote: sing-box's naive inbound and its naive outbound (Chromium's stack)."""
+"""Interoperation with a program nobody here wrote: sing-box's naive inbound, and its outbound (Chromium's stack)."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def test_the_first_settings_are_the_covers(twins: Twins) -> None:
             visitor.settle()
             first, second = visitor.seen.frames[:2]
             assert first[0] == "SettingsFrame"
-            assert first[3] == bytes.fromhex("000300000080" "000400010000" "000500ffffff")
+            assert first[3] == bytes.fromhex("000300000080000400010000000500ffffff")
             assert second[0] == "WindowUpdateFrame"
             assert second[3] == (0x7FFF_FFFF - 65_535).to_bytes(4, "big")
             visitor.leave()
@@ -188,7 +188,10 @@ def test_raw(twins: Twins, name: str, data: bytes) -> None:
     known, bare = raw_visit(twins.known.place, data), raw_visit(twins.bare.place, data)
     clean(known[0].decode("latin-1").lower())
     # Dates stand in plain HTTP answers only.
-    strip = [b"\r\n".join(line for line in side[0].split(b"\r\n") if not line.startswith(b"Date: ")) for side in (known, bare)]
+    strip = [
+        b"\r\n".join(line for line in side[0].split(b"\r\n") if not line.startswith(b"Date: "))
+        for side in (known, bare)
+    ]
     assert (strip[0], known[1]) == (strip[1], bare[1]), name
 
 

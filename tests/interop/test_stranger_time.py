@@ -57,12 +57,11 @@ def timed(place: tuple[str, int], value: str) -> float:
         return time.perf_counter() - began
 
 
-
 def compare(identity: Identity, others: list[Account], first: list[str], second: list[str]) -> float:
     """p of visits with ``first`` at an edge with accounts and with ``second`` at one with ``others``, in turn."""
     # Many enough that a search through them would show.
     everybody = [ALICE, BOB, *(Account(f"inv_{n}", f"user-{n}", f"password-{n}") for n in range(200))]
-    dice = Random(7)
+    dice = Random(7)  # noqa: S311 - an order, not a secret
     times: tuple[list[float], list[float]] = ([], [])
     with ExitStack() as stack:
         edges = []

@@ -17,7 +17,18 @@ from tests.interop.conftest import Pair, Start
 from tests.interop.names import Names
 from tests.interop.origin import Origin
 from tests.interop.programs import Place, association, exactly, greet, held_association, unwrap, wrap
-from tests.interop.rig import ALICE, DEADLINE, LOOPBACK, Identity, Running, client_document, direct_document, edge_document, until, way
+from tests.interop.rig import (
+    ALICE,
+    DEADLINE,
+    LOOPBACK,
+    Identity,
+    Running,
+    client_document,
+    direct_document,
+    edge_document,
+    until,
+    way,
+)
 
 
 @pytest.fixture(params=["edge", "direct"])
@@ -40,7 +51,9 @@ def exchange(udp: socket.socket, relay: Place, host: str, port: int, data: bytes
     return unwrap(udp.recv(1 << 16))
 
 
-@pytest.mark.parametrize("size", [0, 1, 2, 100, 512, 1200, 1472, 1473, 4096, 9000, 16_384, 16_385, 32_768, 60_000, 65_000])
+@pytest.mark.parametrize(
+    "size", [0, 1, 2, 100, 512, 1200, 1472, 1473, 4096, 9000, 16_384, 16_385, 32_768, 60_000, 65_000]
+)
 def test_sizes(proxy: Running, origin: Origin, size: int) -> None:
     with association(proxy.place) as (udp, relay):
         assert exchange(udp, relay, "127.0.0.1", origin.udp, payload(size)) == ("127.0.0.1", origin.udp, payload(size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import ssl
@@ -70,9 +71,7 @@ def h1_visit(place: Place, data: bytes, *, tls12: bool = False) -> tuple[bytes, 
     """Says ``data`` over TLS with HTTP/1.1 agreed, then FIN; the answer without its date and port, and its end."""
     with (
         socket.create_connection(place, timeout=DEADLINE) as tcp,
-        context(h2=False, tls12=tls12).wrap_socket(
-            tcp, server_hostname=SERVER_NAME, suppress_ragged_eofs=False
-        ) as tls,
+        context(h2=False, tls12=tls12).wrap_socket(tcp, server_hostname=SERVER_NAME, suppress_ragged_eofs=False) as tls,
     ):
         tls.sendall(data)
         tcp_end(tls)
@@ -144,7 +143,9 @@ class H2Visitor:
         """Bytes as they are."""
         self.tls.sendall(data)
 
-    def headers(self, fields: Iterable[tuple[str | bytes, str | bytes]], *, stream: int = 1, end: bool = False) -> bytes:
+    def headers(
+        self, fields: Iterable[tuple[str | bytes, str | bytes]], *, stream: int = 1, end: bool = False
+    ) -> bytes:
         """A HEADERS frame."""
         frame = HeadersFrame(stream, self.encoder.encode(list(fields), huffman=True), flags=["END_HEADERS"])
         if end:
@@ -190,10 +191,8 @@ class H2Visitor:
 
     def settle(self, opaque: bytes = b"barrier!") -> bool:
         """Reads until a PING sent now is answered: everything said before is seen then. ``False`` at the end."""
-        try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLError):
             self.send(PingFrame(0, opaque).serialize())
-        except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
-            pass
         while (frame := self.frame()) is not None:
             if isinstance(frame, PingFrame) and "ACK" in frame.flags and frame.opaque_data == opaque:
                 return True
@@ -213,16 +212,16 @@ class H2Visitor:
 
     def leave(self) -> Seen:
         """FIN, and the rest of what the server says."""
-        try:
+        with contextlib.suppress(OSError):
             tcp_end(self.tls)
-        except OSError:
-            pass
         while self.frame() is not None:
             pass
         return self.seen
 
 
-def client_hello(*, h2: bool = True, tls12: bool = False, name: str = SERVER_NAME, alpn: list[str] | None = None) -> bytes:
+def client_hello(
+    *, h2: bool = True, tls12: bool = False, name: str = SERVER_NAME, alpn: list[str] | None = None
+) -> bytes:
     """The first flight of an ordinary TLS client."""
     tls = context(h2=h2, tls12=tls12)
     if alpn is not None:

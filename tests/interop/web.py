@@ -41,9 +41,7 @@ class Site:
         with (self.root / "large").open("wb") as large:
             for _ in range(100):
                 large.write(BLOCK)
-        server = SERVER.format(
-            port=self.port, name=NAME, certificate=files.certificate, key=files.key, root=self.root
-        )
+        server = SERVER.format(port=self.port, name=NAME, certificate=files.certificate, key=files.key, root=self.root)
         self._nginx = Nginx(folder / "nginx", self.root, extra=server)
 
     def __enter__(self) -> Site:

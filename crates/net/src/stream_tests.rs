@@ -158,6 +158,46 @@ async fn a_full_socket_keeps_the_rest_and_asks_to_wait() {
     assert_eq!(reader.await.expect("no panic"), taken);
 }
 
+#[tokio::test]
+async fn small_chunks_share_a_write_and_keep_their_order() {
+    let (near, mut far) = tcp_pair().await;
+    // Small buffers, so that writes end in the middle of chunks.
+    socket2::SockRef::from(&near).set_send_buffer_size(4096).expect("set");
+    let mut io = Io::from(near);
+    let mut expected = Vec::new();
+    let reader = tokio::spawn(async move {
+        let mut all = Vec::new();
+        far.read_to_end(&mut all).await.map(|_| all)
+    });
+    for turn in 0..BATCH_CHUNKS * 8 {
+        let chunk: Vec<u8> = (0..turn * 37 % 5000).map(|at| (at + turn) as u8).collect();
+        poll_fn(|cx| io.poll_ready(cx)).await.expect("ready");
+        io.send(Slice::copy_from(&chunk));
+        expected.extend_from_slice(&chunk);
+    }
+    poll_fn(|cx| io.poll_finish(cx)).await.expect("finished");
+    let all = reader.await.expect("ended").expect("read");
+    assert!(all == expected, "{} of {} bytes, or another order", all.len(), expected.len());
+}
+
+#[tokio::test]
+async fn what_waits_for_one_write_is_bounded() {
+    for size in [700, 16 * 1024] {
+        let (near, _far) = tcp_pair().await;
+        let mut io = TcpIo::from(near);
+        // Ends when the socket, which nobody reads at the other end, takes nothing more.
+        while once(|cx| io.poll_ready(cx)).is_ready() {
+            io.send(Slice::copy_from(&vec![7; size]));
+            assert!(io.0.unsent.len() <= BATCH_CHUNKS && io.0.unsent_bytes < BATCH_BYTES + size);
+            assert_eq!(io.0.unsent.iter().map(|chunk| chunk.len()).sum::<usize>(), io.0.unsent_bytes);
+            assert!(io.raw().is_none(), "bytes that wait must not be overtaken");
+            tokio::task::yield_now().await;
+        }
+        io.abort();
+        assert_eq!((io.0.unsent.len(), io.0.unsent_bytes), (0, 0));
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn unix_sockets_do_the_same() {

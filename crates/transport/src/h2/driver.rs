@@ -182,12 +182,11 @@ impl<R: Requests> Driver<R> {
     /// A last word (GOAWAY, an alert), and time for the peer to read it: a socket that closes with unread bytes sends
     /// a reset, which overtakes everything before it. As nginx lingers, and for as long.
     async fn farewell(&mut self) {
-        self.traffic.close();
         let talk = async {
-            while self.out.is_some() || self.fill()? {
-                let Some(out) = self.out.take() else { break };
-                self.tcp.write_all(out.buf.get(out.start..out.end).unwrap_or_default()).await?;
-            }
+            self.say_everything().await?;
+            // Behind the last record: nothing is sealed after it.
+            self.traffic.close();
+            self.say_everything().await?;
             self.tcp.shutdown().await?;
             let mut waste = Buf::small();
             while tokio::time::timeout(LINGER_SILENCE, self.tcp.read(&mut waste)).await?? > 0 {}
@@ -195,6 +194,15 @@ impl<R: Requests> Driver<R> {
         };
         // Whoever does not read its last word does without.
         let _ = tokio::time::timeout(LINGER, talk).await;
+    }
+
+    /// Writes what is planned, queued or pending.
+    async fn say_everything(&mut self) -> io::Result<()> {
+        while self.out.is_some() || self.fill()? {
+            let Some(out) = self.out.take() else { break };
+            self.tcp.write_all(out.buf.get(out.start..out.end).unwrap_or_default()).await?;
+        }
+        Ok(())
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
