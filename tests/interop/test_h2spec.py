@@ -1,8 +1,8 @@
 """The edge before h2spec: every case of its generic, http2 and hpack groups, failures explained one by one.
 
 The cover is Debian's nginx 1.22.1, and a stranger must not be able to tell the two by what they let pass. So every
-failure below is one that nginx shows too, and is there on purpose: a case that fails without being listed, or passes
-although it is listed, fails this test.
+failure expected below is one that nginx shows too, and is there on purpose: a case that fails without being listed, or
+passes although it is listed, fails this test.
 """
 
 from __future__ import annotations
@@ -45,6 +45,21 @@ EXPECTED = {
     ("http2/8.1.2.3", 7): f"two :path: {_PSEUDO}",
 }
 
+#: The offence is the second frame on a stream whose request is complete as the cover sees it: it answers at once,
+#: without waiting for a body, and errors on a stream that was answered and reset are ignored (RFC 9113 section 5.1).
+#: Where the answer overtakes h2spec's second frame the case fails; it has to pass when it does not.
+RACES = {
+    ("http2/5.1", 8): "DATA behind RST_STREAM",
+    ("http2/5.1", 9): "HEADERS behind RST_STREAM",
+    ("http2/6.9", 2): "WINDOW_UPDATE of 0 on a stream",
+    ("http2/6.9.1", 3): "WINDOW_UPDATE beyond 2^31-1 on a stream",
+    ("http2/8.1", 1): "a second HEADERS without END_STREAM",
+    ("http2/8.1.2.1", 3): "a pseudo-header field in trailers",
+    ("http2/8.1.2.6", 1): "content-length unlike the one DATA frame",
+    ("http2/8.1.2.6", 2): "content-length unlike the sum of DATA frames",
+}
+TRIES = 20
+
 #: What the real nginx fails beyond that and the edge passes: differences that a prober could look for.
 STRICTER_THAN_NGINX = {
     ("http2/5.1", 1): "idle stream: DATA",
@@ -73,11 +88,11 @@ def h2spec(tools: Path) -> Path:
     return program
 
 
-def run(program: Path, port: int, report: Path) -> dict[tuple[str, int], str]:
+def run(program: Path, port: int, report: Path, *sections: str) -> dict[tuple[str, int], str]:
     """Every case's outcome: empty where it passed, else what happened instead."""
     argv = [program, "-t", "-k", "--strict", "-h", "127.0.0.1", "-p", str(port), "-o", "1", "-j", report]
     finished = subprocess.run(
-        [*argv, "generic", "http2", "hpack"],
+        [*argv, *sections],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -100,10 +115,15 @@ def test_h2spec(h2spec: Path, identity: Identity, tmp_path: Path) -> None:
     cover_cases.build_site(tmp_path / "site")
     cover = {"type": "directory", "path": str(tmp_path / "site")}
     with Running(edge_document(identity, users=[ALICE], cover=cover)) as edge:
-        outcome = run(h2spec, edge.place[1], tmp_path / "report.xml")
+        outcome = run(h2spec, edge.place[1], tmp_path / "report.xml", "generic", "http2", "hpack")
+        for case in [case for case in RACES if outcome[case]]:
+            for _ in range(TRIES):
+                outcome[case] = run(h2spec, edge.place[1], tmp_path / "again.xml", case[0])[case]
+                if not outcome[case]:
+                    break
     assert len(outcome) == CASES
     # What is listed must be of this program's list.
-    assert outcome.keys() >= EXPECTED.keys() | STRICTER_THAN_NGINX.keys()
+    assert outcome.keys() >= EXPECTED.keys() | RACES.keys() | STRICTER_THAN_NGINX.keys()
     failed = {case: text for case, text in outcome.items() if text}
     assert {case: text for case, text in failed.items() if case not in EXPECTED} == {}, "unexpected failures"
     assert [case for case in EXPECTED if case not in failed] == [], "unexpected passes: is the cover still nginx's?"

@@ -13,7 +13,6 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -28,6 +27,8 @@ from rozaneh.core.errors import Fault
 
 _READY_S = 20.0
 _STOP_S = 10.0
+# A mount point every Linux has; what is mounted there in the namespace vanishes with it, also when it is killed.
+_SCRATCH = "/dev/shm"  # noqa: S108
 # linux/sockios.h and linux/if.h
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
@@ -39,7 +40,7 @@ def say(message: Message) -> None:
 
 
 def prepare(plan: Plan) -> None:
-    """Loopback up, one congestion control, enough ports and open files.
+    """Loopback up, one congestion control, enough ports and open files, and files of our own.
 
     Raises:
         Fault: UNSUPPORTED when the congestion control does not take: nothing may be compared then.
@@ -52,6 +53,7 @@ def prepare(plan: Plan) -> None:
         cubic.use()
     # Thousands of tunnels a second leave as many ports in TIME_WAIT, on three legs.
     (cubic.SYSCTLS / "ip_local_port_range").write_text("16384 65535", encoding="ascii")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "tmpfs", _SCRATCH], check=True)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
@@ -108,8 +110,8 @@ def measure(name: str, turn: int, plan: Plan, files: Files) -> Measurement:
 
 def rounds(plan: Plan) -> Iterator[Message]:
     """Every subject once, then every subject again: what changes on the machine meanwhile changes for all."""
-    with tempfile.TemporaryDirectory(prefix="rozaneh-bench-") as folder, ExitStack() as stack:
-        files = make_certificate(Path(folder))
+    with ExitStack() as stack:
+        files = make_certificate(Path(_SCRATCH))
         target = [plan.tools.load, "target", TARGET]
         stack.enter_context(process(target, TARGET, files.folder / "target.log"))
         for turn in range(plan.rounds):

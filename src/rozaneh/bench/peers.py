@@ -50,7 +50,7 @@ def sing_box(requirements: Path, tools: Path) -> str:
     """
     text = requirements.read_text(encoding="utf-8")
     home = tools / f"{_PACKAGE}-{version(text, _PACKAGE)}"
-    program = _executable(home)
+    program = _executable(home) or _beside(tools, version(text, _PACKAGE))
     if program is None:
         tools.mkdir(parents=True, exist_ok=True)
         part = tools / f".{home.name}.part"
@@ -72,6 +72,13 @@ def sing_box(requirements: Path, tools: Path) -> str:
         raise Fault(FaultKind.UNSUPPORTED, "The sing-box package holds no program for this machine")
     program.chmod(0o755)
     return str(program)
+
+
+def _beside(tools: Path, wanted: str) -> Path | None:
+    """The program in the environment that the checkout's own set-up made there, if it is the wanted version."""
+    module = _PACKAGE.replace("-", "_")
+    record = next(tools.glob(f"peers/lib/python*/site-packages/{module}-{wanted}.dist-info/RECORD"), None)
+    return _executable(record.parent.parent / module) if record else None
 
 
 def _executable(home: Path) -> Path | None:

@@ -69,7 +69,7 @@ def measure(work: Plan, note: Note) -> list[Measurement]:
     Raises:
         Fault: UNSUPPORTED where there is no cubic or no namespace to be had; FAILED when the inside ends early.
     """
-    missing = [word for word in ("setpriv", "unshare", "openssl") if shutil.which(word) is None]
+    missing = [word for word in ("setpriv", "unshare", "mount", "openssl") if shutil.which(word) is None]
     if missing:
         raise Fault(FaultKind.UNSUPPORTED, f"The bench needs the programs {', '.join(missing)}")
     if work.congestion != cubic.CUBIC:

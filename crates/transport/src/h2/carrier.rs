@@ -78,6 +78,8 @@ pub(crate) struct Entry {
     pub queued: bool,
     /// The handle is gone; what is queued is still sent.
     pub orphan: bool,
+    /// RST_STREAM follows our END_STREAM whatever the peer sent: what nginx does when it did not want the body.
+    pub stop: bool,
 }
 
 impl Entry {
@@ -237,6 +239,12 @@ impl Carrier {
                 shared.ending = Ending::Draining;
             }
             shared.closing = closing;
+            if closing == Closing::Now {
+                // Nothing is said behind the GOAWAY, not even about the streams that end with it.
+                let wakers = shared.break_all();
+                shared.queue.clear();
+                shared.settings_wakers.extend(wakers);
+            }
         });
     }
 

@@ -19,6 +19,8 @@ use super::rate::Rate;
 use crate::tls::drive::Ready;
 use crate::tls::{HEAD, MAX_PLAIN, Opened, TAIL, TlsError, Traffic};
 
+/// How often flood counters fade (`rozaneh_wire::h2::limits`).
+const CALM: Duration = Duration::from_secs(1);
 /// nginx's `lingering_timeout` and `lingering_time`.
 const LINGER_SILENCE: Duration = Duration::from_secs(5);
 const LINGER: Duration = Duration::from_secs(30);
@@ -116,6 +118,10 @@ pub(crate) struct Driver<R> {
     patience: Patience,
     timer: Pin<Box<Sleep>>,
     heard: Instant,
+    /// A request came: nginx waits less for the first than between two.
+    asked: bool,
+    /// When flood counters were last allowed to fade.
+    calmed: Instant,
     expecting: bool,
     pinged: bool,
     /// Set by the server once a request of this carrier was authenticated: then our rules hold, not the cover's.
@@ -153,6 +159,8 @@ impl<R: Requests> Driver<R> {
             patience,
             timer: Box::pin(tokio::time::sleep(first)),
             heard: Instant::now(),
+            asked: false,
+            calmed: Instant::now(),
             expecting: false,
             pinged: false,
             authenticated,
@@ -396,12 +404,13 @@ impl<R: Requests> Driver<R> {
             wakers.extend(entry.send_waker.take());
             if end {
                 entry.end_sent = true;
+                if entry.stop {
+                    shared.conn.stop(id, Code::NO_ERROR);
+                } else if entry.orphan && !entry.recv_end {
+                    shared.conn.reset(id, Code::NO_ERROR);
+                }
                 if entry.orphan {
-                    let unfinished = !entry.recv_end;
                     shared.streams.remove(&id);
-                    if unfinished {
-                        shared.conn.reset(id, Code::NO_ERROR);
-                    }
                 }
             } else {
                 shared.enqueue(id);
@@ -545,6 +554,10 @@ impl<R: Requests> Driver<R> {
         let carrier = Arc::clone(&self.carrier);
         let mut guard = carrier.lock();
         let shared = &mut *guard;
+        if self.heard.saturating_duration_since(self.calmed) >= CALM {
+            self.calmed = self.heard;
+            shared.conn.calm();
+        }
         let mut outcome = Ok(());
         for range in ranges {
             let base = range.start;
@@ -640,6 +653,7 @@ impl<R: Requests> Driver<R> {
         }
         drop(guard);
         wakers.into_iter().for_each(Waker::wake);
+        self.asked |= !incoming.is_empty();
         for request in incoming {
             self.requests.incoming(request);
         }
@@ -654,6 +668,7 @@ impl<R: Requests> Driver<R> {
             let wait = match self.patience {
                 Patience::Ping(silence) => silence,
                 Patience::Cover { .. } if self.authenticated.load(Relaxed) => AUTHENTICATED_CHECK,
+                Patience::Cover { preface, .. } if !self.asked => preface,
                 Patience::Cover { idle, .. } => idle,
             };
             if self.timer.as_mut().poll_elapsed(cx).is_pending() {
@@ -666,10 +681,9 @@ impl<R: Requests> Driver<R> {
                 continue;
             }
             let mut shared = self.carrier.lock();
-            shared.conn.calm();
             match self.patience {
                 Patience::Ping(_) if self.pinged => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-                Patience::Ping(_) if self.expecting || !shared.streams.is_empty() => {
+                Patience::Ping(_) if self.expecting => {
                     shared.conn.ping([0; 8]);
                     self.pinged = true;
                 }
@@ -689,6 +703,7 @@ impl<R: Requests> Driver<R> {
 
 /// Window of a request's stream at first: what the nginx look announces.
 const FIRST_WINDOW: u32 = 65_536;
+
 fn request_entry(end: bool) -> Box<Entry> {
     Box::new(Entry { recv_end: end, window: FIRST_WINDOW, ..Entry::default() })
 }

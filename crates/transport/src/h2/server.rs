@@ -29,7 +29,7 @@ use super::request::{self, Tunnel};
 use super::stream::H2Stream;
 use super::visitor;
 use crate::cover::http1::{self, Timeouts};
-use crate::cover::{Cover, Visit};
+use crate::cover::{Cover, Visit, h2look};
 use crate::next::{Next, PacketIo, Refusal, Reply};
 use crate::target::Target;
 use crate::tls::drive::handshake;
@@ -101,7 +101,15 @@ impl Edge {
     }
 
     async fn carrier(self: Arc<Self>, tcp: TcpStream, ready: drive::Ready, gate: Arc<dyn Gate>, local: SocketAddr) {
-        let limits = Limits { max_streams: MAX_STREAMS, malformed: Malformed::Report, ..Limits::default() };
+        let limits = Limits {
+            max_streams: MAX_STREAMS,
+            malformed: Malformed::Report,
+            max_field_bytes: h2look::MAX_FIELD,
+            // What nginx's 32 KiB of names and values can cost with 32 bytes a field (RFC 9113 section 6.5.2); the cover
+            // counts the bytes themselves.
+            max_header_bytes: h2look::MAX_FIELDS + 32 * 4_096,
+            ..Limits::default()
+        };
         let carrier = Carrier::new(Connection::server(Look::nginx(), limits));
         let authenticated = Arc::new(AtomicBool::new(false));
         let requests = Desk {

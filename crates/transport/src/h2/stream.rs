@@ -70,6 +70,18 @@ impl H2Stream {
         }
     }
 
+    /// The rest of the request is not wanted: RST_STREAM follows our END_STREAM in any case.
+    pub(crate) fn unwanted(&self) {
+        self.carrier.change(|shared| {
+            let Some(entry) = shared.streams.get_mut(&self.id) else { return };
+            if entry.end_sent {
+                shared.conn.stop(self.id, Code::NO_ERROR);
+            } else {
+                entry.stop = true;
+            }
+        });
+    }
+
     /// The last chunk: END_STREAM travels on its last frame, never on an empty one of its own.
     pub(crate) fn send_last(&mut self, chunk: Slice) {
         self.carrier.change(|shared| {

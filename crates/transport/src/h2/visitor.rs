@@ -34,7 +34,7 @@ pub(crate) async fn answer(cover: &Cover, stream: H2Stream, fields: Vec<Field>, 
         Judged::GoAway(code) => return stream.lock().carrier().fail(Code(code)),
     };
     // A visitor who left, or a body that broke: the stream is reset.
-    if send(&stream, response).await.is_err() {
+    if send(&stream, response, !end && !wanted).await.is_err() {
         stream.lock().reset(Code::INTERNAL_ERROR);
     }
 }
@@ -50,12 +50,15 @@ impl Chunks for Upload {
     }
 }
 
-async fn send(stream: &Shared, response: Response) -> io::Result<()> {
+async fn send(stream: &Shared, response: Response, unwanted: bool) -> io::Result<()> {
     let fields: Vec<Field> =
         response.fields().into_iter().map(|(name, value)| Field::new(name.to_vec(), value.to_vec())).collect();
     let mut body: Body = response.body;
     let empty = body.is_empty();
     stream.lock().respond(&fields, empty).map_err(|_| io::Error::from(io::ErrorKind::ConnectionReset))?;
+    if unwanted {
+        stream.lock().unwanted();
+    }
     if empty {
         return Ok(());
     }

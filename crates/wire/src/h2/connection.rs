@@ -212,6 +212,16 @@ impl Connection {
         }
     }
 
+    /// RST_STREAM for a stream that both ends have finished, where `reset` does nothing. RFC 9113 sees no use in it;
+    /// nginx sends it behind an answer that did not need the rest of the request, and a cover has to.
+    pub fn stop(&mut self, id: StreamId, code: Code) {
+        if self.streams.get(id).is_some() {
+            self.reset(id, code);
+        } else if self.dead.is_none() {
+            frame::put_reset(&mut self.out, id, code);
+        }
+    }
+
     /// RST_STREAM and out of the table, the DATA frame under way included.
     pub(super) fn drop_stream(&mut self, id: StreamId, code: Code) {
         frame::put_reset(&mut self.out, id, code);
