@@ -41,6 +41,10 @@ PLAIN = [
 ]
 
 
+#: Visits to nginx until one ends as the edge's did; most do at once.
+CHANCES = 20
+
+
 @dataclass
 class Both:
     """``theirs`` is nginx, ``ours`` the edge; both serve one directory under one certificate."""
@@ -83,11 +87,13 @@ def test_http1_inside_tls(both: Both, tls12: bool) -> None:
         if not name.startswith(SAMPLED) or (tls12 and not name.startswith("connect")):
             continue
         # Whether a FIN is seen before an answer that closes anyway is chance: then the visitor waits for the end.
-        finish = b"Connection: close" not in tls_visit(both.theirs, data, tls12=tls12, finish=True)[0]
-        theirs = tls_visit(both.theirs, data, tls12=tls12, finish=finish)
+        # HTTP/0.9 has no header to say so and always closes.
+        answer = tls_visit(both.theirs, data, tls12=tls12, finish=True)[0]
+        finish = answer.startswith(b"HTTP/") and b"Connection: close" not in answer
         ours = tls_visit(both.ours, data, tls12=tls12, finish=finish)
-        if theirs != ours:
-            differing.append(f"{name}: {theirs} but {ours}")
+        # Whether nginx reads the visitor's end before it hangs up behind a page is chance on its side too.
+        if not any(tls_visit(both.theirs, data, tls12=tls12, finish=finish) == ours for _ in range(CHANCES)):
+            differing.append(f"{name}: never {ours}")
     assert not differing, "\n".join(differing[:5])
 
 

@@ -9,6 +9,7 @@ import stat
 import struct
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -149,15 +150,13 @@ def test_a_socket_that_closed_early_is_nobodys(start: Start, origin: Origin) -> 
 
 
 @pytest.mark.root
-def test_a_unix_socket_is_ours_alone(start: Start, origin: Origin, tmp_path: Path) -> None:
+def test_a_unix_socket_is_ours_alone(start: Start, origin: Origin, request: pytest.FixtureRequest) -> None:
     """0600, and the peer's credentials besides: a second user is refused by both."""
     # Reachable by name for everybody, so that only the socket's own rules decide.
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.getuid() and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
-        if folder == Path("/tmp"):  # noqa: S108 - the end of the walk
-            break
-    path = tmp_path / "proxy"
+    folder = tempfile.TemporaryDirectory()
+    request.addfinalizer(folder.cleanup)
+    Path(folder.name).chmod(0o755)
+    path = Path(folder.name) / "proxy"
     proxy = start(direct_document(allow=LOOPBACK, bind=f"unix:{path}", auth=PEER_CRED))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert fetch(str(path), origin.http, 1000) == content_hash(1000)

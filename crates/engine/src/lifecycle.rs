@@ -584,7 +584,9 @@ fn serving(i: usize, wanted: &Listener) -> Result<Serving, EngineError> {
                     Cover::stock(made.map_err(|e| EngineError::Io(at("key_file"), e))?)
                 }
                 config::Cover::Directory { path } => Cover::directory(path),
-                config::Cover::Proxy { url } => Cover::proxy(url).map_err(|why| ConfigError::new(at("cover.url"), why))?,
+                config::Cover::Proxy { url } => {
+                    Cover::proxy(url).map_err(|why| ConfigError::new(at("cover.url"), why))?
+                }
             };
             let mut documents = Services::new();
             for service in services {

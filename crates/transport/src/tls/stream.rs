@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use super::drive::Ready;
 use super::{HEAD, MAX_PLAIN, MAX_RECORD, Opened, TAIL, Traffic};
 
-/// A byte stream over records. Shutting it down sends `close_notify`, then FIN.
+/// A byte stream over records. Shutting it down sends `close_notify`, unless the peer has ended, then FIN.
 pub struct TlsStream {
     tcp: TcpStream,
     traffic: Box<dyn Traffic>,
@@ -151,8 +151,11 @@ impl AsyncWrite for TlsStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.traffic.close();
-        this.out.append(this.traffic.pending());
+        // nginx says no goodbye to a visitor whose end it has read.
+        if !this.ended {
+            this.traffic.close();
+            this.out.append(this.traffic.pending());
+        }
         ready!(this.poll_out(cx))?;
         Pin::new(&mut this.tcp).poll_shutdown(cx)
     }
