@@ -544,8 +544,8 @@ impl<R: Requests> Driver<R> {
 
     /// Feeds plaintext to the protocol and gives the streams their share. An empty `ranges` means all of `slice`.
     fn deliver(&mut self, slice: &Slice, ranges: &[Range<usize>]) -> io::Result<()> {
-        let all = [0..slice.len()];
-        let ranges = if ranges.is_empty() { &all[..] } else { ranges };
+        let whole = 0..slice.len();
+        let ranges = if ranges.is_empty() { std::slice::from_ref(&whole) } else { ranges };
         let mut wakers: Vec<Waker> = Vec::new();
         let mut incoming: Vec<Incoming> = Vec::new();
         let mut windows: Vec<StreamId> = Vec::new();
