@@ -2,10 +2,11 @@ r"""The invite: a ``rozaneh:`` link of at most 300 characters that a person carr
 
 The link is ``rozaneh:`` and the base64url (no padding) of::
 
-    u8 version = 1 | u8 flags (bit 0: local) | 32 issuer's Ed25519 key | 16 secret u8 number of sources | per source:
-    u8 kind = 1 | u8 length | compartment u8 number of ways    | per way:    u8 kind = 1 (h2) | u8 4 or 6 | address |
-    u16 port | u8 length | name | u8 0 or 1 | [32 pin] 4 checksum = first bytes of SHA-256("rozaneh invite v1\\0" |
-    all of the above)
+    u8 version = 1 | u8 flags (bit 0: local) | 32 issuer's Ed25519 key | 16 secret
+    u8 number of sources | per source: u8 kind = 1 | u8 length | compartment
+    u8 number of ways    | per way:    u8 kind = 1 (h2) | u8 4 or 6 | address | u16 port
+                                       | u8 length | name | u8 0 or 1 | [32 pin]
+    4 checksum = first bytes of SHA-256("rozaneh invite v1\0" | all of the above)
 
 Source kind 1 asks for the compartment's roster through the first way, at a name that only an edge answers. The invite
 is the root of trust and carries no signature: the channel by which it came authenticates it, which is why the
