@@ -227,7 +227,7 @@ impl Carrier {
         self.end(Code::NO_ERROR, Closing::WhenIdle);
     }
 
-    /// Ends the carrier for this reason, after what is queued.
+    /// Ends the carrier for this reason: the GOAWAY is its last word, and its streams end with it.
     pub(crate) fn fail(&self, code: Code) {
         self.end(code, Closing::Now);
     }
@@ -240,7 +240,8 @@ impl Carrier {
             }
             shared.closing = closing;
             if closing == Closing::Now {
-                // Nothing is said behind the GOAWAY, not even about the streams that end with it.
+                // Nothing is said behind the GOAWAY, not even about the streams that end with it; whoever waits for one of
+                // them hears of it when the driver has said it.
                 let wakers = shared.break_all();
                 shared.queue.clear();
                 shared.settings_wakers.extend(wakers);
