@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
@@ -13,8 +14,9 @@ from hyperframe.frame import DataFrame
 
 from tests.interop import cover_cases
 from tests.interop.cover_cases import CASES, H2_CASES, H2Case, get, raw
-from tests.interop.cover_talk import normal, talk
+from tests.interop.cover_talk import Said, normal, talk
 from tests.interop.nginx_oracle import Nginx
+from tests.interop.opening_cases import OPENINGS
 from tests.interop.rig import ALICE, Running, edge_document, make_identity
 from tests.interop.visitor import H2Visitor, Place, Seen, context, read_end, tcp_end
 
@@ -39,6 +41,9 @@ PLAIN = [
     b"\x15\x03\x01\x00\x02\x02\x28",
     b"",
 ]
+
+#: Far longer than any answer takes here, far shorter than any deadline of the cover.
+_WAITS_ON_S = 3.0
 
 
 @dataclass
@@ -99,6 +104,30 @@ def test_plain_text_on_the_tls_port(both: Both, data: bytes) -> None:
     theirs, ours = talk(both.theirs[1], data), talk(both.ours[1], data)
     assert normal(ours.data, both.ours[1]) == normal(theirs.data, both.theirs[1])
     assert ours.end == theirs.end
+
+
+@pytest.mark.parametrize("name", OPENINGS)
+def test_what_is_not_tls(both: Both, name: str) -> None:
+    """Half a record, another protocol, another version: the same alert or none, and the same end."""
+    theirs, ours = talk(both.theirs[1], OPENINGS[name]), talk(both.ours[1], OPENINGS[name])
+    assert ours == theirs
+
+
+def test_who_says_half_and_waits(both: Both) -> None:
+    """The same, from somebody who does not hang up: whether the server does, or waits for the rest."""
+
+    def end(place: Place, name: str) -> Said:
+        return talk(place[1], OPENINGS[name], finish=False, patience=_WAITS_ON_S)
+
+    with ThreadPoolExecutor(2 * len(OPENINGS)) as pool:
+        theirs = [pool.submit(end, both.theirs, name) for name in OPENINGS]
+        ours = [pool.submit(end, both.ours, name) for name in OPENINGS]
+    differing = [
+        f"{name}: {one.result()} but {other.result()}"
+        for name, one, other in zip(OPENINGS, theirs, ours, strict=True)
+        if one.result() != other.result()
+    ]
+    assert not differing, "\n".join(differing)
 
 
 def ask(place: Place, case: H2Case) -> Seen:

@@ -16,7 +16,6 @@ use rozaneh_net::pool::Slice;
 use rozaneh_net::stream::Io;
 use rozaneh_wire::h2::{Code, Connection, Field, Limits, Look, Malformed, StreamId};
 use rozaneh_wire::padding::Kind;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
@@ -32,7 +31,6 @@ use crate::cover::http1::{self, Timeouts};
 use crate::cover::{Cover, Visit, h2look};
 use crate::next::{Next, PacketIo, Refusal, Reply};
 use crate::target::Target;
-use crate::tls::drive::handshake;
 use crate::tls::rustls_server::Server as Tls;
 use crate::tls::stream::TlsStream;
 use crate::tls::{Version, drive};
@@ -79,13 +77,11 @@ impl Edge {
             http1::serve(tcp, &self.cover, &connection, &self.timeouts, Slice::new()).await;
             return;
         }
-        let Ok(shake) = self.tls.start() else { return };
-        let ready = match timeout_at(deadline, handshake(&mut tcp, shake, Vec::new())).await {
-            Ok(Ok(ready)) => ready,
-            Ok(Err(_)) => {
+        let ready = match timeout_at(deadline, self.secure(&mut tcp)).await {
+            Ok(Some(ready)) => ready,
+            Ok(None) => {
+                // As nginx ends it: closed at once, without a FIN of its own before.
                 gate.next(Next::Fallback);
-                // The alert is written; a FIN lets it be read before the socket goes.
-                let _ = tcp.shutdown().await;
                 return;
             }
             Err(_) => return,
@@ -98,6 +94,12 @@ impl Edge {
             let connection = http1::Connection { visit, plain_to_tls: false, accepted };
             http1::serve(TlsStream::new(tcp, ready), &self.cover, &connection, &self.timeouts, Slice::new()).await;
         }
+    }
+
+    /// The handshake; `None` when it failed, with the alert sent that the cover would send.
+    async fn secure(&self, tcp: &mut TcpStream) -> Option<drive::Ready> {
+        let first = drive::opening(tcp, self.tls.protocols()).await.ok()??;
+        drive::handshake(tcp, self.tls.start().ok()?, first).await.ok()
     }
 
     async fn carrier(self: Arc<Self>, tcp: TcpStream, ready: drive::Ready, gate: Arc<dyn Gate>, local: SocketAddr) {

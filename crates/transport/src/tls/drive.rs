@@ -5,6 +5,7 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::opening::{self, Opener, Opening};
 use super::{Established, Handshake, Step, TlsError};
 
 /// A handshake that ended well, and the bytes that already came behind it.
@@ -12,6 +13,33 @@ pub struct Ready {
     pub established: Established,
     /// Records, still sealed, that were read together with the handshake's last flight.
     pub rest: Vec<u8>,
+}
+
+/// Reads a stranger's first bytes until they are a whole ClientHello, and returns them; `None` when they were refused as
+/// the cover refuses them, or ended.
+///
+/// # Errors
+/// What the socket said.
+pub async fn opening(tcp: &mut TcpStream, protocols: &[Vec<u8>]) -> io::Result<Option<Vec<u8>>> {
+    let mut opener = Opener::default();
+    let mut input = Vec::new();
+    // As much as OpenSSL takes at once: what is left unread when it hangs up decides between a FIN and a reset.
+    let mut room = vec![0u8; opening::READ];
+    loop {
+        let n = tcp.read(&mut room).await?;
+        if n == 0 {
+            return Ok(None);
+        }
+        input.extend_from_slice(room.get(..n).unwrap_or_default());
+        match opener.judge(&mut input, protocols) {
+            Opening::More => {}
+            Opening::Hello => return Ok(Some(input)),
+            Opening::Refuse(alert) => {
+                tcp.write_all(alert.as_ref().map_or(&[], |alert| alert.as_slice())).await?;
+                return Ok(None);
+            }
+        }
+    }
 }
 
 /// Reads and writes until the handshake is over. The caller sets the deadline: before authentication it is the

@@ -18,6 +18,7 @@
 
 pub mod drive;
 pub mod legacy;
+pub mod opening;
 pub mod record;
 pub mod rustls_client;
 pub mod rustls_server;

@@ -24,7 +24,7 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    /// A server with this PEM chain and key, offering h2 and HTTP/1.1.
+    /// A server with this PEM chain and key, offering what nginx offers: h2 and three versions of HTTP/1.
     ///
     /// # Errors
     /// A sentence on what is wrong with the files' content.
@@ -43,13 +43,19 @@ impl Server {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .map_err(|e| format!("certificate and key do not fit: {e}"))?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = [&b"h2"[..], b"http/1.1", b"http/1.0", b"http/0.9"].map(<[u8]>::to_vec).to_vec();
         config.enable_secret_extraction = true;
         // As the cover: OpenSSL behind nginx sends two tickets, and Debian's nginx.conf prefers the server's order.
         config.send_tls13_tickets = 2;
         config.ignore_client_order = true;
         config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|e| e.to_string())?;
         Ok(Self { config: Arc::new(config) })
+    }
+
+    /// The application protocols it agrees to.
+    #[must_use]
+    pub fn protocols(&self) -> &[Vec<u8>] {
+        &self.config.alpn_protocols
     }
 
     /// Starts one handshake.
