@@ -70,8 +70,8 @@ def traced(command: list[str], *options: str) -> subprocess.CompletedProcess[str
     )
 
 
-def points(command: list[str], log: Path) -> list[tuple[str, int]]:
-    """Every place where an undisturbed run can be killed."""
+def points(command: list[str], log: Path) -> tuple[list[tuple[str, int]], subprocess.CompletedProcess[str]]:
+    """Every place where an undisturbed run can be killed, and that run."""
     done = traced(command, "-o", str(log), "-e", f"trace={','.join(CALLS)}")
     assert done.returncode == 0, done.stderr
     found: Counter[str] = Counter()
@@ -79,16 +79,20 @@ def points(command: list[str], log: Path) -> list[tuple[str, int]]:
         match = re.match(r"\d+\s+(\w+)\(", line)
         if match:
             found[match[1]] += 1
-    return [(call, number) for call, count in found.items() for number in range(1, count + 1)]
+    return [(call, number) for call, count in found.items() for number in range(1, count + 1)], done
 
 
 def deaths(
     template: Path, scratch: Path, command: Callable[[Path], list[str]], fault: str = "signal=SIGKILL"
 ) -> Iterator[Death]:
-    """Kill the command (or fail it with ``error=…``) at each point, each time on a fresh copy of ``template``."""
+    """Kill the command (or fail it with ``error=…``) at each point, each time on a fresh copy of ``template``.
+
+    The undisturbed run comes first: which calls follow the last word to the user depends on the Python that runs it.
+    """
     rehearsal = copy(template, scratch / "rehearsal")
-    where = points(command(rehearsal), scratch / "log")
+    where, whole = points(command(rehearsal), scratch / "log")
     assert len(where) >= 5, "the list of calls does not fit this system"
+    yield Death("undisturbed", 0, rehearsal, whole.stdout, whole.stderr, whole.returncode)
 
     def kill(point: tuple[str, int]) -> Death:
         call, when = point
