@@ -186,8 +186,8 @@ def test_sni_reset_residual_holds_the_four_tuple_and_restarts() -> None:
     bench(one.syn(), 0)
     bench(one.data(client_hello("blocked.example")), 0)
     again, neighbour = Connection(isn=70_000), Connection(sport=40_001)
-    assert bench(again.syn(), 179).acts[0].why == "residual"  # and the time begins anew
-    assert bench(again.answer(b"x"), 350).acts[0].why == "residual"
+    assert bench(again.syn(), 179).acts[0].why == "residual 4-tuple"  # and the time begins anew
+    assert bench(again.answer(b"x"), 350).acts[0].why == "residual 4-tuple"
     assert passed(bench(neighbour.syn(), 351))
     assert passed(bench(again.syn(), 350 + 181))
 
@@ -248,7 +248,7 @@ def test_http_block_page_ends_the_connection_in_the_servers_name() -> None:
     server = injected(outcome, "out").tcp
     assert server
     assert server.has(RST)
-    assert bench(one.answer(b"late")).acts[0].why == "residual"
+    assert bench(one.answer(b"late")).acts[0].why == "residual 4-tuple"
 
 
 def test_http_block_reads_every_request_of_a_connection_packet_by_packet() -> None:

@@ -72,6 +72,118 @@ def test_unknown_worlds_and_scenarios_name_what_there_is() -> None:
         scenarios.load("atlantis")
 
 
+PLACES = (
+    LINE
+    + """
+[[places]]
+label = "domestic"
+prefixes = ["151.240.16.0/20"]
+
+[[places]]
+label = "hosting-clean"
+prefixes = ["185.146.0.0/16"]
+
+[[places]]
+label = "cdn"
+prefixes = ["185.146.21.20/31"]
+
+[[segments]]
+name = "fixed"
+node = "a"
+
+[[segments]]
+name = "other"
+node = "c"
+"""
+)
+
+
+def test_places_label_addresses_and_the_longest_prefix_counts() -> None:
+    world = worlds.parse(PLACES)
+    assert world.prefixes("cdn") == ("185.146.21.20/31",)
+    assert world.addresses_at("hosting-clean", "c") == ["185.146.21.20", "185.146.21.21"]
+    assert world.address_at("cdn", node="c") == "185.146.21.20"
+    assert [world.placement_of(a) for a in ("151.240.18.77", "185.146.21.21", "185.146.22.1", "9.9.9.9")] == [
+        "domestic",
+        "cdn",
+        "hosting-clean",
+        "",
+    ]
+    with pytest.raises(WorldError, match="no place 'moon'; it has: domestic, hosting-clean, cdn"):
+        world.prefixes("moon")
+    with pytest.raises(WorldError, match="no IPv6 address at 'cdn'"):
+        world.address_at("cdn", 6, "c")
+
+
+def test_a_world_seen_from_another_segment_has_another_reader() -> None:
+    world = worlds.parse(PLACES)
+    assert (world.reader, world.seen_from("other").reader) == ("a", "c")
+    with pytest.raises(WorldError, match="no segment 'sea'; it has: fixed, other"):
+        world.seen_from("sea")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("185.146.0.0/16", "185.146.0.1/16", "host bits"),
+        ("185.146.0.0/16", "185.146.0.0", "usual form"),
+        ('name = "other"\nnode = "c"', 'name = "other"\nnode = "z"', "no node 'z'"),
+        ('name = "line"', 'name = "line"\nprober = "z"', "no node 'z'"),
+        ('name = "line"', 'name = "line"\nresolvers = ["z"]', "no node 'z'"),
+        ('name = "line"', 'name = "line"\ndelegations = [{ zone = "t.example", node = "z" }]', "no node 'z'"),
+    ],
+)
+def test_places_and_segments_that_do_not_fit_are_refused(old: str, new: str, complaint: str) -> None:
+    assert old in PLACES
+    with pytest.raises(WorldError, match=complaint):
+        worlds.parse(PLACES.replace(old, new))
+
+
+COUNTRY = worlds.load("country")
+
+
+def test_the_server_has_one_address_of_each_family_at_each_placement() -> None:
+    for label in worlds.PLACEMENTS:
+        assert len(COUNTRY.addresses_at(label)) == 2
+        for version in (4, 6):
+            assert COUNTRY.placement_of(COUNTRY.address_at(label, version)) == label  # type: ignore[arg-type]
+    assert len(COUNTRY.addresses("server")) == 2 * len(worlds.PLACEMENTS)
+
+
+def test_names_of_the_server_point_where_it_is_placed() -> None:
+    everywhere, there = COUNTRY.zone(), COUNTRY.zone("cdn")
+    assert len(everywhere["garden-photos.example"]) == 10
+    assert there["garden-photos.example"] == COUNTRY.addresses_at("cdn")
+    assert {**there, "garden-photos.example": []} == {**everywhere, "garden-photos.example": []}
+
+
+def test_sites_resolvers_and_probers_stand_where_profiles_expect_them() -> None:
+    placed = {site.name: {COUNTRY.placement_of(address) for address in site.addresses} for site in COUNTRY.sites}
+    assert placed == {
+        "blocked-news.example": {"hosting-clean"},
+        "open-weather.example": {"hosting-clean"},
+        "allowed-shop.example": {"allowlisted"},
+        "cdn-photo.example": {"cdn"},
+        "rented-blog.example": {"hosting-suspect"},
+    }
+    assert COUNTRY.resolver_nodes() == ("resolver-a", "resolver-b", "resolver-c")
+    for node, label in (("resolver-a", "resolvers-open"), ("resolver-b", "resolvers-open"), ("reader", "inside-fixed")):
+        assert COUNTRY.addresses_at(label, node) == COUNTRY.addresses(node)
+    assert COUNTRY.addresses_at("resolvers-open", "resolver-c") == []
+    assert COUNTRY.addresses_at("prober", COUNTRY.prober) == COUNTRY.addresses(COUNTRY.prober)
+    assert len(COUNTRY.addresses("prober")) == 10
+    assert COUNTRY.seen_from("mobile").reader == "mobile"
+    assert COUNTRY.addresses_at("inside-mobile", "mobile") == COUNTRY.addresses("mobile")
+
+
+def test_one_censor_stands_between_every_reader_and_everything_outside() -> None:
+    near = {"reader", "mobile", "access"}
+    crossing = [link for link in COUNTRY.links if "provider" in (link.ends[0].node, link.ends[1].node)]
+    assert [end.node for link in crossing for end in link.ends] == ["access", "provider", "provider", "exchange"]
+    rest = [link for link in COUNTRY.links if link not in crossing]
+    assert all((link.ends[0].node in near) == (link.ends[1].node in near) for link in rest)
+
+
 def test_routes_of_a_line() -> None:
     world = worlds.parse(LINE)
     assert routes.interface_numbers(world) == {(0, 0): 0, (0, 1): 0, (1, 0): 1, (1, 1): 0}

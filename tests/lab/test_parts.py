@@ -1,10 +1,8 @@
-"""The parts censors are made of: first bytes, residuals, flows, DNS messages, server names, captures."""
+"""The parts censors are made of: residuals, flows, DNS messages, captures."""
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
-from random import Random
 
 import pytest
 from hypothesis import given
@@ -13,43 +11,7 @@ from hypothesis import strategies as st
 from rozaneh.lab import dnsmessage, pcap
 from rozaneh.lab.flows import FlowTable
 from rozaneh.lab.residual import Residual
-from rozaneh.lab.streams import FirstBytes
-from rozaneh.lab.tlshello import Hello, server_name
-from tests.lab.crafted import Connection, client_hello, datagram, in_records
-
-
-@given(
-    data=st.binary(min_size=1, max_size=200),
-    cuts=st.lists(st.integers(0, 199)),
-    start=st.integers(0, 2**32 - 1),
-    rnd=st.randoms(),
-)
-def test_segments_in_any_order_give_the_same_bytes(data: bytes, cuts: list[int], start: int, rnd: Random) -> None:
-    edges = [*sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})[:30], len(data)]
-    pieces = [(start + a, data[a:b]) for a, b in pairwise(edges) if a < b]
-    rnd.shuffle(pieces)
-    first = FirstBytes(start)
-    for seq, piece in [*pieces, *pieces]:  # everything comes twice
-        first.add(seq % 2**32, piece)
-    assert bytes(first.data) == data
-
-
-def test_what_came_first_stays_where_segments_overlap() -> None:
-    first = FirstBytes(100)
-    assert first.add(100, b"abcdef")
-    assert not first.add(98, b"XXYY")
-    assert first.add(104, b"EFgh")
-    assert bytes(first.data) == b"abcdefgh"
-
-
-def test_first_bytes_are_bounded() -> None:
-    first = FirstBytes(0, limit=10)
-    for index in range(1_000):
-        first.add(5 + index * 2, b"zz")  # held back: bytes 0 to 4 are missing
-    first.add(0, b"hello")
-    assert len(first.data) == 10
-    assert first.full
-    assert not first.add(10**6, b"far away")
+from tests.lab.crafted import Connection, datagram
 
 
 def test_residual_ends_and_restarts() -> None:
@@ -75,7 +37,7 @@ def test_residual_of_no_length_and_bounded_size() -> None:
 
 
 def test_flows_are_shared_by_both_directions_and_end_with_a_new_syn() -> None:
-    table = FlowTable(1)
+    table = FlowTable()
     one = Connection()
     flow = table.find(one.syn(), 0)
     assert flow is not None
@@ -87,7 +49,7 @@ def test_flows_are_shared_by_both_directions_and_end_with_a_new_syn() -> None:
 
 
 def test_flows_are_bounded_in_number_and_age() -> None:
-    table = FlowTable(1, limit=3, idle=100)
+    table = FlowTable(limit=3, idle=100)
     for sport in range(10):
         table.find(Connection(sport=sport + 1).syn(), 0)
     assert len(table) == 3
@@ -121,37 +83,6 @@ def test_dns_messages_cut_short_or_strange_are_no_queries() -> None:
 def test_no_bytes_make_the_dns_reader_raise(data: bytes) -> None:
     dnsmessage.read_query(data)
     dnsmessage.read_query(b"\0\1\1\0\0\1" + data)
-
-
-def test_server_name_of_a_real_client() -> None:
-    hello = client_hello("News.Example")
-    assert server_name(hello) == "news.example"
-    assert server_name(client_hello(None)) is Hello.NAMELESS
-    for size in range(len(hello)):
-        assert server_name(hello[:size]) is Hello.MORE, size
-
-
-def test_server_name_over_several_records() -> None:
-    cut = in_records(client_hello("news.example"), 50)
-    assert server_name(cut) == "news.example"
-    assert server_name(cut, join_records=False) is Hello.NAMELESS
-
-
-@pytest.mark.parametrize(
-    "data",
-    [b"GET / HTTP/1.1\r\n\r\n", b"\x17\x03\x03\x00\x05hello", b"\x16\x03\x01\x00\x00", b"\x16\x03\x01\x00\x05\x02abcd"],
-)
-def test_what_is_no_client_hello(data: bytes) -> None:
-    assert server_name(data) is Hello.NOT_TLS
-
-
-@given(st.binary(max_size=300))
-def test_no_bytes_make_the_tls_reader_raise(data: bytes) -> None:
-    server_name(data)
-    server_name(b"\x16\x03\x01" + len(data).to_bytes(2, "big") + data)
-    body = b"\x03\x03" + bytes(32) + data
-    message = b"\x01" + len(body).to_bytes(3, "big") + body
-    server_name(b"\x16\x03\x01" + len(message).to_bytes(2, "big") + message)
 
 
 def test_captures_read_back(tmp_path: Path) -> None:

@@ -1,22 +1,29 @@
-"""``rozaneh lab``: a network with a censor in the middle, in throwaway namespaces on this machine."""
+"""``rozaneh lab``: a network with a censor in the middle, in throwaway namespaces on this machine.
+
+Here are the commands that show what there is and open a world; ``lab_run`` measures, ``lab_judge`` judges and probes.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from rozaneh.cli.lab_common import faults
+from rozaneh.cli.lab_judge import judge, probe, verify
+from rozaneh.cli.lab_run import run
 from rozaneh.cli.options import command_output
 from rozaneh.cli.output import Output
 from rozaneh.core.errors import Fault, FaultKind
 
+if TYPE_CHECKING:
+    from rozaneh.lab.profiles.explanation import ParameterRow, RuleRow
+
 LIST_SCHEMA = "rozaneh.lab.list/1"
+EXPLAIN_SCHEMA = "rozaneh.lab.explain/1"
 
 
 @click.group()
@@ -24,47 +31,134 @@ def lab() -> None:
     """Try what a censor would do, in a world of your own."""
 
 
-@contextmanager
-def _faults() -> Iterator[None]:
-    """The lab's own exceptions as faults a person can be told about."""
-    if sys.platform != "linux":
-        raise Fault(FaultKind.UNSUPPORTED, "The lab needs Linux", hint="run it in a virtual machine with Linux")
-    from rozaneh.lab.browser.devtools import DevToolsError
-    from rozaneh.lab.demo import DemoFailed
-    from rozaneh.lab.isolate import Failed, LabUnavailable
-    from rozaneh.lab.processes import NotReady
-    from rozaneh.lab.scenarios import ScenarioError
-    from rozaneh.lab.worlds import WorldError
-
-    try:
-        yield
-    except LabUnavailable as error:
-        hint = "in a checkout, `make demo` installs what the lab needs"
-        raise Fault(FaultKind.UNSUPPORTED, str(error), hint=hint) from error
-    except (ScenarioError, WorldError) as error:
-        raise Fault(FaultKind.USAGE, str(error), hint="`rozaneh lab list` shows what there is") from error
-    except (DemoFailed, NotReady, DevToolsError, Failed, TimeoutError, OSError) as error:
-        raise Fault(FaultKind.FAILED, "The world did not do what it must", why=str(error)) from error
+lab.add_command(run)
+lab.add_command(judge)
+lab.add_command(probe)
+lab.add_command(verify)
 
 
 @lab.command(name="list")
 @command_output
 def list_(output: Output) -> None:
-    """Show the worlds, censors and scenarios there are.
+    """Show the worlds, censors, profiles, scenarios, subjects and judges there are.
 
     Example: rozaneh lab list
     """
-    from rozaneh.lab import censors, scenarios, worlds
-
-    rows = [("world", name, worlds.load(name).summary) for name in worlds.names()]
-    for kind, maker in sorted(censors.KINDS.items()):
-        rows.append(("censor", kind, (sys.modules[maker.__module__].__doc__ or "").partition("\n")[0]))
-    rows += [("scenario", name, scenarios.load(name).summary) for name in scenarios.names()]
+    with faults():
+        content = _everything()
+    rows = [
+        (kind[:-1], str(entry["name"]), " ".join(str(entry[key]) for key in ("summary", "note") if entry.get(key)))
+        for kind, entries in content.items()
+        for entry in entries
+    ]
     output.table(("kind", "name", "what it is"), rows)
-    content: dict[str, list[dict[str, str]]] = {"worlds": [], "censors": [], "scenarios": []}
-    for kind, name, summary in rows:
-        content[f"{kind}s"].append({"name": name, "summary": summary})
+    for entries in content.values():
+        for entry in entries:
+            entry.pop("note", None)
     output.answer(LIST_SCHEMA, content)
+
+
+def _everything() -> dict[str, list[dict[str, Any]]]:
+    """What `list` shows, by kind; `note` is for people alone."""
+    from rozaneh.lab import censors, judges, profiles, scenarios, subjects, worlds
+    from rozaneh.lab.subjects import programs
+
+    content: dict[str, list[dict[str, Any]]] = {
+        "worlds": [{"name": name, "summary": worlds.load(name).summary} for name in worlds.names()],
+        "censors": [{"name": kind, "summary": censors.summary(kind)} for kind in censors.kinds()],
+        "profiles": [],
+        "scenarios": [{"name": name, "summary": scenarios.load(name).summary} for name in scenarios.names()],
+        "subjects": [],
+        "judges": [{"name": name, "summary": judges.about(name)} for name in judges.names()],
+    }
+    for name in profiles.names():
+        profile = profiles.load(name)
+        content["profiles"].append(
+            {
+                "name": name,
+                "summary": profile.summary,
+                "version": profile.version,
+                "grades": dict(profile.grades),
+                "note": f"(version {profile.version}; {profile.grade_summary})",
+            }
+        )
+    for name in subjects.names():
+        subject = subjects.load(name)
+        why = programs.missing(subject)
+        content["subjects"].append(
+            {
+                "name": name,
+                "summary": subject.summary,
+                "kind": subject.kind,
+                "missing": why,
+                "note": f"({why})" if why else "",
+            }
+        )
+    return content
+
+
+@lab.command()
+@click.argument("profile")
+@click.argument("rule", required=False)
+@command_output
+def explain(output: Output, profile: str, rule: str | None) -> None:
+    """Say what a profile does, parameter by parameter, with source and grade.
+
+    RULE is a rule's id or a catalogue entry, for that one alone.
+
+    Example: rozaneh lab explain cn-2023 CN-05
+    """
+    with faults():
+        import msgspec
+
+        from rozaneh.lab import profiles
+        from rozaneh.lab.profiles import explanation
+
+        found = explanation.explain(profiles.load(profile), rule)
+    if rule is None:
+        output.data(f"{found.profile}, version {found.version}: {found.summary}")
+        facts = [*found.placement, ("ipv6", found.ipv6), ("grades", found.grades)]
+        facts += [(f"control {name}", text) for name, text in found.controls]
+        for word, changes in (("cell", found.cells), ("variant", found.variants)):
+            for change in changes:
+                told = "; ".join(f"{name} {value}".strip() for name, value in change.changes)
+                rests = f" [{change.grade}: {change.source}]" if change.grade else ""
+                facts.append((f"{word} {change.name}", f"{change.about}{f' ({told})' if told else ''}{rests}"))
+        _pairs(output, facts)
+    for row in found.rules:
+        output.data("")
+        _rule(output, row)
+    if rule is None:
+        output.data("")
+        _pairs(output, [(f"grade {grade}", meaning) for grade, meaning in profiles.GRADES.items()])
+    output.answer(EXPLAIN_SCHEMA, msgspec.to_builtins(found))
+
+
+def _rule(output: Output, row: RuleRow) -> None:
+    output.data(f"{row.id} ({row.kind}) [{row.grade}: {row.source}]")
+    output.data(f"  {row.about}")
+    if row.gates:
+        _pairs(output, row.gates)
+    stated = [parameter for parameter in row.parameters if parameter.stated]
+    others = [parameter for parameter in row.parameters if not parameter.stated]
+    for parameter in stated:
+        _parameter(output, parameter)
+    if others:
+        _pairs(output, [("defaults", "; ".join(f"{one.name} = {one.value}" for one in others))])
+
+
+def _parameter(output: Output, parameter: ParameterRow) -> None:
+    limits = f" (may be {parameter.range})" if parameter.range else ""
+    output.data(f"  {parameter.name} = {parameter.value}{limits} [{parameter.grade}: {parameter.source}]")
+    for text in (parameter.meaning, parameter.note):
+        if text:
+            output.data(f"      {text}")
+
+
+def _pairs(output: Output, pairs: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> None:
+    width = max(len(name) for name, _ in pairs)
+    for name, text in pairs:
+        output.data(f"  {name.ljust(width)}  {text}")
 
 
 @lab.command()
@@ -82,9 +176,9 @@ def demo(output: Output, out: Path) -> None:
 
     Example: rozaneh lab demo --out demo/out
     """
-    from rozaneh.lab import demo as show
+    with faults():
+        from rozaneh.lab import demo as show
 
-    with _faults():
         summary = show.run(out, output.note)
     output.note("")
     output.table(("page", "directly", "through the edge"), [_row(page) for page in summary["pages"]])
@@ -105,23 +199,33 @@ def _row(page: dict[str, Any]) -> tuple[str, str, str]:
 
 @lab.command()
 @click.argument("world")
-@click.option("--at", default="reader", show_default=True, metavar="NODE", help="`reader`, `edge` or a node's name.")
-@click.option("--scenario", metavar="NAME", help="Whose censor stands in the way; none by default.")
+@click.option(
+    "--at",
+    default="reader",
+    show_default=True,
+    metavar="NODE",
+    help="`reader`, `provider` (where the censor stands), `internet`, `edge`, or a node's name.",
+)
+@click.option("--profile", metavar="P", help="Whose rules stand in the way; none by default.")
+@click.option("--scenario", metavar="NAME", help="The same with a scenario's rules.")
 @click.option("--run", "command", metavar="COMMAND", help="Run this in the shell instead of talking to it.")
 @command_output
-def shell(output: Output, world: str, at: str, scenario: str | None, command: str | None) -> None:
+def shell(output: Output, world: str, at: str, profile: str | None, scenario: str | None, command: str | None) -> None:
     """Open a shell inside a world, to try anything.
 
-    Its internet answers under an authority of its own, whose certificate is in `$LAB_CA` (curl uses it).
+    Its internet answers under an authority of its own, whose certificate is in `$LAB_CA` (curl uses it). What the
+    rules do is written to `$LAB_ACTS`, one JSON object a line.
 
-    Example: rozaneh lab shell newsstand --scenario four_blocks --run 'curl -sS https://harbour-post.example'
+    Example: rozaneh lab shell country --profile cn-2023 --run 'curl -sS https://blocked-news.example'
     """
-    from rozaneh.lab import shell as inside
-
     if output.json_mode:
         raise Fault(FaultKind.USAGE, "A shell has no JSON form", hint="leave `--json` out")
+    if profile and scenario:
+        raise Fault(FaultKind.USAGE, "A profile and a scenario cannot stand in the way both", hint="name one")
     program = os.environ.get("SHELL", "/bin/sh") if command is None else "/bin/sh"
     argv = [program] if command is None else [program, "-c", command]
-    with _faults():
-        code = inside.run(world, at, argv, scenario)
+    with faults():
+        from rozaneh.lab import shell as inside
+
+        code = inside.run(world, at, argv, scenario=scenario, profile=profile)
     click.get_current_context().exit(code if 0 <= code < 256 else FaultKind.FAILED.exit_code)

@@ -5,8 +5,10 @@ General layout:
 * ``worlds``, ``scenarios``  data: who is connected to whom; who blocks what and what must come of it.
 * ``isolate``, ``linux``     throwaway namespaces, with and without root; everything in them ends with its maker.
 * ``world``, ``nodes``, ``routes``, ``processes``  a world raised from its data, and programs run in it.
-* ``router``, ``middlebox``, ``chain``, ``flows``  the userspace router, and the censors' turn at a packet.
-* ``packet``, ``pcap``, ``dnsmessage``, ``tlshello``, ``streams``, ``residual``  what censors are made of.
+* ``router``, ``ports``, ``links``, ``middlebox``  the userspace router, the lines behind it, and the lab's hold on it.
+* ``chain``, ``rules``, ``flows``, ``fragments``, ``clock``, ``probing``  the censors' turn at a packet, and its gates.
+* ``offline``, ``replay``, ``craft``, ``speed``  a chain without sockets, over a capture, with made packets, measured.
+* ``packet``, ``pcap``, ``codec``, ``tcb``, ``reassembly``, ``watch``, ``strikes``, ``residual``  censors' parts.
 * ``api``, ``censors``       what a censor is written with; the ones that come along, one a file.
 * ``services``, ``browser``  real nginx and a resolver on the world's internet; Chromium driven by its own protocol.
 * ``runner``, ``demo``       opening pages as a reader would and judging what came of it.

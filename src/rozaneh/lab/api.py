@@ -1,9 +1,20 @@
 """What a censor is written with: its answers about a packet, and the packet's and the censor's shape.
 
 A censor is a class with `__init__(self, params, rng)` and `packet(self, p, now)`, which returns `Pass()`, `Drop()` or a
-list of actions; `timer(self, now)` may be there too and returns a list of actions. `p` is a
-`rozaneh.lab.packet.Packet`: `.raw` (from the IP header), `.outbound`, `.ip`, `.tcp` or `.udp`, `.payload`, and `.flow`,
-a dict of this censor's own that lives as long as the flow. `now` is the lab's clock in seconds.
+list of actions. `p` is a `rozaneh.lab.packet.Packet`: `.raw` (from the IP header), `.outbound`, `.ip`, `.tcp` or
+`.udp`, `.payload`, `.flow` (a dict of this censor's own that lives as long as the flow), `.raw_time` (real time, for
+what kernels measure). `now` is the lab's clock in seconds, which may jump forward. `rng` is seeded: everything random
+comes from it.
+
+A censor may have more, all of it optional:
+
+* `timer(self, now)`, called about twenty times a second and after each jump of the lab's clock, returns a list of
+  `Inject` and `Probe`;
+* `probed(self, result, now)` hears what came of its probes;
+* `protocols`, a class attribute, `"tcp"`, `"udp"` or `"any"`: what it is shown; `"any"` includes ICMP and fragments;
+* `own_tcb = True`, a class attribute: a second SYN on the same ports does not empty `p.flow`.
+
+`DONE` says the same as `PASS`, and that the rest of the flow need not be shown: use it wherever it is true.
 """
 
 from __future__ import annotations
@@ -16,7 +27,22 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from rozaneh.lab.packet import Packet
 
-__all__ = ["Action", "Censor", "Delay", "Drop", "Inject", "Params", "Pass", "Replace", "Verdict"]
+__all__ = [
+    "DONE",
+    "PASS",
+    "Action",
+    "Censor",
+    "Delay",
+    "Done",
+    "Drop",
+    "Inject",
+    "Params",
+    "Pass",
+    "Probe",
+    "Probed",
+    "Replace",
+    "Verdict",
+]
 
 Params = Mapping[str, Any]
 
@@ -24,6 +50,15 @@ Params = Mapping[str, Any]
 @dataclass(frozen=True, slots=True)
 class Pass:
     """The packet goes on unchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The packet goes on unchanged, and this censor need not be shown the rest of its flow."""
+
+
+PASS = Pass()
+DONE = Done()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +94,34 @@ class Delay:
     why: str = ""
 
 
-Action = Pass | Drop | Inject | Replace | Delay
-Verdict = Pass | Drop | Sequence[Action]
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Has the active prober connect to `address` from an address of its own, `after` seconds of lab time from now.
+
+    It sends `payload`, and the censor's `probed(result, now)` hears what came back; `kind` names the probe (R1, NR2).
+    """
+
+    address: str
+    port: int
+    payload: bytes
+    kind: str
+    after: float = 0.0
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What came of a `Probe`: how the server reacted, after how many seconds, with how many bytes."""
+
+    probe: Probe
+    reaction: Literal["data", "fin", "rst", "timeout", "refused"]
+    seconds: float
+    received: int
+
+
+# What may stand in a verdict's list. `Pass` and `Done` there change nothing else in it.
+Action = Pass | Done | Drop | Inject | Replace | Delay | Probe
+Verdict = Pass | Done | Drop | Sequence[Action]
 
 
 class Censor(Protocol):

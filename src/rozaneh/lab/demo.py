@@ -59,6 +59,19 @@ def good(summary: dict[str, Any]) -> bool:
     return all(summary[key] is True for key in PROMISES)
 
 
+def unexpected(summary: dict[str, Any], scenario: scenarios.Scenario) -> list[str]:
+    """Where the pages did not do what the scenario says, in words; a block counts only with the rule it names."""
+    found = []
+    for trial, page in zip(scenario.trials, summary["pages"], strict=True):
+        for way, wanted in trial.expect.items():
+            verdict, rule = page[way]["verdict"], page[way].get("rule", "")
+            by_another = verdict == "blocked" and way == "direct" and rule != trial.rule
+            if verdict != wanted or by_another:
+                told = f"{verdict} by {rule}" if by_another else verdict
+                found.append(f"{trial.url} ({way}): {told}, expected {wanted}")
+    return found
+
+
 def _inside(out: Path, say: Say, name: str) -> dict[str, Any]:
     scenario = scenarios.load(name)
     data = worlds.load(scenario.world)

@@ -32,15 +32,15 @@ MS_PRIVATE = 1 << 18
 _PR_SET_PDEATHSIG = 1  # sys/prctl.h
 _SIOCETHTOOL = 0x8946  # linux/sockios.h
 
-# linux/ethtool.h: the "set" command of each offload, and the "get" command that tells whether it took.
-_OFFLOADS = {
-    "rx-checksum": (0x15, 0x14),
-    "tx-checksum": (0x17, 0x16),
-    "scatter-gather": (0x19, 0x18),
-    "tso": (0x1F, 0x1E),
-    "gso": (0x24, 0x23),
-    "gro": (0x2C, 0x2B),
-}
+# linux/ethtool.h
+_GSTRINGS, _GSSET_INFO, _GFEATURES, _SFEATURES = 0x1B, 0x37, 0x3A, 0x3B
+_FEATURE_NAMES = 4  # ETH_SS_FEATURES
+_NAME_BYTES = 32  # ETH_GSTRING_LEN
+
+# Every feature that lets a packet cross a cable unfinished or larger than it would be on a wire: checksums left to the
+# hardware, segmentation left to it (which needs scatter-gather), and received packets joined.
+_OFFLOADS = ("tx-checksum-", "rx-checksum", "tx-scatter-gather", "tx-gso-", "rx-gro", "rx-lro", "rx-udp-gro-")
+_SEGMENTATION = "-segmentation"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
@@ -97,28 +97,53 @@ def die_with_parent() -> None:
 
 
 def offloads_off(interface: str) -> None:
-    """Switches every checksum and segmentation offload of `interface` off.
+    """Switches every checksum, segmentation and receive offload of `interface` off.
 
     With them on, veth pairs hand over packets with unfinished checksums and of up to 64 KiB, which a router on
     packet sockets would forward as they are and every receiver would throw away.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
-        for name, (set_command, get_command) in _OFFLOADS.items():
-            _ethtool(control, interface, set_command, 0)
-            if _ethtool(control, interface, get_command, 0):
-                raise OSError(f"{interface}: offload {name} stays on")
+        names = _features(control, interface)
+        blocks = -(-len(names) // 32)
+        wanted = [0] * (2 * blocks)  # pairs of (which bits are meant, what they become)
+        for number, name in enumerate(names):
+            if _is_offload(name):
+                wanted[2 * (number // 32)] |= 1 << number % 32
+        _ethtool(control, interface, struct.pack(f"=II{2 * blocks}I", _SFEATURES, blocks, *wanted))
+    left = offloads_on(interface)
+    if left:
+        raise OSError(f"{interface}: offloads stay on: {', '.join(sorted(left))}")
 
 
 def offloads_on(interface: str) -> set[str]:
     """The names of the offloads that are on: empty after `offloads_off`."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
-        return {name for name, (_, get) in _OFFLOADS.items() if _ethtool(control, interface, get, 0)}
+        names = _features(control, interface)
+        blocks = -(-len(names) // 32)
+        answer = _ethtool(control, interface, struct.pack(f"=II{4 * blocks}I", _GFEATURES, blocks, *[0] * (4 * blocks)))
+        # Blocks of four words: available, requested, active, never changed.
+        words = struct.unpack_from(f"={4 * blocks}I", answer, 8)
+        active = {name for number, name in enumerate(names) if words[4 * (number // 32) + 2] >> number % 32 & 1}
+    return {name for name in active if _is_offload(name)}
 
 
-def _ethtool(control: socket.socket, interface: str, command: int, value: int) -> int:
-    """One ethtool command with a 32-bit value (struct ethtool_value); returns the value the kernel left there."""
-    data = ctypes.create_string_buffer(struct.pack("=II", command, value), 8)
+def _is_offload(name: str) -> bool:
+    return name.startswith(_OFFLOADS) or name.endswith(_SEGMENTATION)
+
+
+def _features(control: socket.socket, interface: str) -> list[str]:
+    """The names of all features this kernel knows, in the order of their bits."""
+    answer = _ethtool(control, interface, struct.pack("=IIQI", _GSSET_INFO, 0, 1 << _FEATURE_NAMES, 0))
+    count = struct.unpack_from("=I", answer, 16)[0]
+    head = struct.pack("=III", _GSTRINGS, _FEATURE_NAMES, count)
+    answer = _ethtool(control, interface, head + bytes(count * _NAME_BYTES))
+    places = range(12, 12 + count * _NAME_BYTES, _NAME_BYTES)
+    return [answer[at : at + _NAME_BYTES].partition(b"\0")[0].decode() for at in places]
+
+
+def _ethtool(control: socket.socket, interface: str, command: bytes) -> bytes:
+    """One ethtool command: its struct, and what the kernel made of it."""
+    data = ctypes.create_string_buffer(command, len(command))
     request = struct.pack("16sP16x", interface.encode(), ctypes.addressof(data))
     fcntl.ioctl(control.fileno(), _SIOCETHTOOL, request)
-    answer: int = struct.unpack_from("=I", data.raw, 4)[0]
-    return answer
+    return data.raw

@@ -20,21 +20,38 @@ _ANSWER_S = 10.0
 class Middlebox:
     """A running router."""
 
-    def __init__(self, node: Node, config: Config) -> None:
-        """Starts it and returns when it forwards; `NotReady` when it ends first."""
+    def __init__(self, node: Node, config: Config, prober: socket.socket | None = None) -> None:
+        """Starts it and returns when it forwards.
+
+        `prober` is the router's end of the pair to the active prober (see `probing`); it stays the caller's to close.
+        `NotReady` when the router ends first, `ValueError` when a rule or a link is not what it must be.
+        """
         path = node.folder / "router.json"
         path.write_bytes(msgspec.json.encode(config))
         self.acts_file = Path(config.acts) if config.acts else None
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process: Process = node.spawn(
-                [sys.executable, "-m", "rozaneh.lab.router", str(path), "3"],
-                log=node.folder / "router.log",
-                descriptors={3: theirs.fileno()},
-            )
         ours.settimeout(_ANSWER_S)
         self._control = ours
-        self._receive()
+        descriptors = {3: theirs.fileno()}
+        if prober is not None:
+            descriptors[4] = prober.fileno()
+        with theirs:
+            self._process: Process = node.spawn(
+                [sys.executable, "-m", "rozaneh.lab.router", str(path), *map(str, descriptors)],
+                log=node.folder / "router.log",
+                descriptors=descriptors,
+            )
+        try:
+            self._receive()
+        except BaseException:
+            ours.close()
+            self._process.kill()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """The router's process id."""
+        return self._process.pid
 
     def stats(self) -> dict[str, Any]:
         """Counts so far; captures and acts are on disk when this returns."""
@@ -44,13 +61,21 @@ class Middlebox:
         """Moves the lab's clock forward."""
         self._ask({"do": "jump", "seconds": seconds})
 
-    def acts(self, since: float = 0.0) -> list[dict[str, Any]]:
-        """What the rules did from Unix time `since` on."""
+    def phase(self, name: str) -> None:
+        """Names what comes next: the acts from now on carry it."""
+        self._ask({"do": "phase", "name": name})
+
+    def acts(self, phase: str | None = None, *, since: float = 0.0) -> list[dict[str, Any]]:
+        """What the rules did: all of it, or in one phase, from Unix time `since` on.
+
+        Each is a dict with `time` (Unix), `lab_time`, `phase`, `rule`, `action`, `why`, `flow` (its number), `packet`,
+        and the flow's addresses `inside` and `outside`.
+        """
         if self.acts_file is None:
             return []
         self.stats()
         lines = [json.loads(line) for line in self.acts_file.read_text(encoding="utf-8").splitlines()]
-        return [line for line in lines if line["time"] >= since]
+        return [line for line in lines if line["time"] >= since and phase in (None, line["phase"])]
 
     def stop(self) -> None:
         """Ends it with its files whole."""

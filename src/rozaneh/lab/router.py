@@ -6,16 +6,18 @@ kernel it runs on looks at no packet twice. There is no ARP: neighbours are fixe
 TTL as routers do and lets packets at their end die silently; packets for link-local and multicast addresses stay
 where they are.
 
-Two clocks: the lab's clock (monotonic time plus an offset that only jumps forward) drives what censors remember; raw
-monotonic time drives delays, as a kernel's would.
+Two clocks (see `clock`): the lab's drives what censors remember; raw monotonic time drives delays and lines, as a
+kernel's would.
 
-Run as `python -m rozaneh.lab.router CONFIG.json DESCRIPTOR`; the descriptor is one end of a SOCK_SEQPACKET pair on
-which JSON commands are answered (`middlebox` is the other end). It ends when that pair closes.
+Run as `python -m rozaneh.lab.router CONFIG.json DESCRIPTOR [PROBER]`; the descriptor is one end of a SOCK_SEQPACKET
+pair on which JSON commands are answered (`middlebox` is the other end), PROBER one end of the pair to the active
+prober (see `probing`). It ends when the first pair closes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import heapq
 import json
 import select
@@ -24,114 +26,86 @@ import socket
 import sys
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 import msgspec
 
-from rozaneh.lab import censors
-from rozaneh.lab.chain import Act, Chain, Outcome, Rule, seeded
-from rozaneh.lab.packet import one_hop_less, parse
-from rozaneh.lab.pcap import Writer
+from rozaneh.lab.chain import MALFORMED, Act, Chain, Outcome
+from rozaneh.lab.clock import LabClock
+from rozaneh.lab.fragments import FragmentPolicy
+from rozaneh.lab.links import Link, LinkModel
+from rozaneh.lab.packet import one_hop_less
+from rozaneh.lab.ports import ETHER, Port, Side
+from rozaneh.lab.probing import Probing
+from rozaneh.lab.rules import RuleConfig, build, seeded
 
-# linux/if_packet.h and linux/if_ether.h
-_SOL_PACKET = 263
-_PACKET_QDISC_BYPASS = 20
-_PACKET_IGNORE_OUTGOING = 23
-_SO_RCVBUFFORCE = 33
-_ETH_P_ALL = 3
-_ETHER = 14
-_FRAME = 65_536
-_IPV4, _IPV6 = b"\x08\x00", b"\x86\xdd"
+__all__ = ["TIMER_S", "Config", "Router", "RuleConfig", "Side"]
 
 _BATCH = 64  # packets from one side before the other gets its turn
-_TIMER_S = 0.05
-_RECEIVE_BUFFER = 8 << 20
+TIMER_S = 0.05  # raw seconds between two calls of the censors' timers
+_MAX_WAITING = 65_536  # packets held back by delays and lines
+_MAX_ACTS = 200_000  # lines of the acts' file; further acts are counted only
+
+_SHORTHAND = {
+    "ignore": FragmentPolicy(mode="ignore"),
+    "drop": FragmentPolicy(mode="drop"),
+    "reassemble": FragmentPolicy(mode="reassemble"),
+}
 
 
-class Side(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One of the router's two interfaces: the address it answers for, and the kernel at the cable's other end."""
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All the router is told.
 
-    interface: str
-    gateway_mac: str
-    peer_mac: str
-    capture: str | None = None
-
-
-class RuleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One censor of the chain."""
-
-    kind: str
-    id: str
-    params: dict[str, Any] = {}
-
-
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All the router is told. `acts` is the file that gets one JSON line for each thing a rule does."""
+    Attributes:
+        inside: The readers' side.
+        outside: The far side.
+        rules: The chain, in order.
+        acts: The file that gets one JSON line for each thing a rule does.
+        seed: What everything drawn at random comes from.
+        link_in: The line packets take towards the inside.
+        link_out: The line packets take towards the outside.
+        time_of_day: The hour of the lab's day when it starts.
+        fragments: What becomes of IP fragments.
+        replay_window_s: How old a first flight the probed server takes; None when it has no such limit.
+    """
 
     inside: Side
     outside: Side
     rules: list[RuleConfig] = []
     acts: str | None = None
     seed: int = 0
+    link_in: LinkModel = LinkModel()
+    link_out: LinkModel = LinkModel()
+    time_of_day: float = 12.0
+    fragments: Literal["ignore", "drop", "reassemble"] | FragmentPolicy = "ignore"
+    replay_window_s: float | None = None
 
-
-class Port:
-    """A packet socket on one interface, with the frame head its packets leave with."""
-
-    def __init__(self, side: Side) -> None:
-        peer, own = (bytes.fromhex(mac.replace(":", "")) for mac in (side.peer_mac, side.gateway_mac))
-        self.heads = {4: peer + own + _IPV4, 6: peer + own + _IPV6}
-        self.own = own
-        self.capture = Writer(Path(side.capture)) if side.capture else None
-        self.lost = 0
-        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
-        self.socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
-        self.socket.setsockopt(_SOL_PACKET, _PACKET_QDISC_BYPASS, 1)
-        try:
-            self.socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
-        except PermissionError:  # an ordinary user gets what the kernel's limit allows
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        self.socket.bind((side.interface, _ETH_P_ALL))
-
-    def send(self, frame: bytearray | memoryview | bytes, wall: float) -> None:
-        """Puts a frame out; a full queue loses it, as a router's would."""
-        try:
-            self.socket.send(frame)
-        except OSError:
-            self.lost += 1
-            return
-        if self.capture:
-            self.capture.write(bytes(frame[_ETHER:]), wall)
-
-    def send_packet(self, raw: bytes, wall: float) -> None:
-        """Puts a packet out that starts at its IP header."""
-        self.send(self.heads[6 if raw[0] >> 4 == 6 else 4] + raw, wall)
+    def fragment_policy(self) -> FragmentPolicy:
+        """`fragments` without its short forms."""
+        return _SHORTHAND[self.fragments] if isinstance(self.fragments, str) else self.fragments
 
 
 class Router:
-    """The loop: frames, commands, delayed packets."""
+    """The loop: frames, commands, delayed packets, the prober."""
 
-    def __init__(self, config: Config, control: socket.socket) -> None:
-        rules = [
-            Rule(rule.id, censors.make(rule.kind, rule.params, seeded(config.seed, rule.id))) for rule in config.rules
-        ]
-        self._chain = Chain(rules)
-        self._inside = Port(config.inside)
-        self._outside = Port(config.outside)
+    def __init__(self, config: Config, control: socket.socket, prober: socket.socket | None = None) -> None:
+        self._clock = LabClock(config.time_of_day)
+        self._chain = Chain([build(rule, config.seed) for rule in config.rules], self._clock, config.fragment_policy())
+        self._inside = Port(config.inside, _link(config.link_in, config.seed, "link_in"))
+        self._outside = Port(config.outside, _link(config.link_out, config.seed, "link_out"))
         self._control = control
+        self._probing = Probing(prober, config.replay_window_s)
         self._acts: TextIO | None = Path(config.acts).open("w", encoding="utf-8") if config.acts else None  # noqa: SIM115
+        self._acts_written = 0
+        self._phase = ""
         self._counts: dict[str, int] = {}
         self._forwarded = 0
         self._malformed = 0
-        self._offset = 0.0
-        self._waiting: list[tuple[float, int, Port, bytes]] = []
+        self._waiting: list[tuple[float, int, Port, bytes, bool]] = []
         self._order = 0
+        self._overflow = 0
+        self._overrun = 0
         self._stopping = False
-        self._buffer = bytearray(_FRAME)
-
-    def lab_now(self) -> float:
-        """The lab's clock."""
-        return time.monotonic() + self._offset
 
     def run(self) -> None:
         """Forwards until told to stop."""
@@ -139,68 +113,104 @@ class Router:
         inside, outside, control = (s.fileno() for s in (self._inside.socket, self._outside.socket, self._control))
         for descriptor in (inside, outside, control):
             poller.register(descriptor, select.EPOLLIN)
+        prober = self._probing.channel.fileno() if self._probing.channel is not None else -1
+        if prober >= 0:
+            poller.register(prober, select.EPOLLIN)
         timers = self._chain.has_timers
         next_timer = time.monotonic()
         self._answer({"ready": True})
         while not self._stopping:
-            for descriptor, _ in poller.poll(self._patience(next_timer if timers else None)):
+            for descriptor, events in poller.poll(self._patience(next_timer if timers else None)):
+                if events & select.EPOLLERR:
+                    self._clear_errors()
                 if descriptor == inside:
                     self._drain(self._inside, self._outside, outbound=True)
                 elif descriptor == outside:
                     self._drain(self._outside, self._inside, outbound=False)
-                else:
+                elif descriptor == control:
                     self._command()
+                elif not self._hear_prober():
+                    poller.unregister(prober)
             now = time.monotonic()
             if self._waiting:
                 self._release(now)
+            if self._probing.due is not None:
+                self._probing.send(self._clock.now(), self._clock.raw())
             if timers and now >= next_timer:
-                next_timer = now + _TIMER_S
-                self._carry_out(self._chain.timers(self.lab_now()))
+                next_timer = now + TIMER_S
+                self._carry_out(self._chain.timers(self._clock.now()))
         self._flush()
+
+    def _clear_errors(self) -> None:
+        """Takes note that an interface went down, which the kernel would otherwise tell again and again."""
+        for port in (self._inside, self._outside):
+            port.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
     def _patience(self, next_timer: float | None) -> float:
         """How long the loop may sleep."""
-        ends = [self._waiting[0][0]] if self._waiting else []
+        now = time.monotonic()
+        sleeps = [self._waiting[0][0] - now] if self._waiting else []
         if next_timer is not None:
-            ends.append(next_timer)
-        return max(0.0, min(ends) - time.monotonic()) if ends else -1
+            sleeps.append(next_timer - now)
+        if self._probing.due is not None:
+            sleeps.append(self._probing.due - self._clock.now())
+        return max(0.0, min(sleeps)) if sleeps else -1
 
     def _drain(self, source: Port, target: Port, *, outbound: bool) -> None:
         """Takes up to a batch of frames from one side."""
-        buffer = self._buffer
-        view = memoryview(buffer)
-        receive = source.socket.recv_into
-        own, capture, decide = source.own, source.capture, self._chain.decide
+        ring = source.ring
+        data, words, halves, step, count = ring.data, ring.words, ring.halves, ring.frame, ring.count
+        own, capture, judge = source.own, source.capture, self._chain.judge
+        send, head4, head6 = target.socket.send, target.head4, target.head6
+        direct = target.link is None and target.capture is None
         wall = time.time()
-        now = self.lab_now()
+        raw_time = time.monotonic()
+        now = self._clock.now()
+        forwarded = 0
+        index = ring.next
         for _ in range(_BATCH):
-            try:
-                size = receive(buffer)
-            except BlockingIOError:
-                return
-            except OSError:  # the interface went down
-                return
-            if size < _ETHER + 20 or buffer[0:6] != own:
+            at = index * step
+            word = at >> 2
+            if not words[word] & 1:  # still the kernel's
+                break
+            at += halves[(at >> 1) + 6]
+            end = at + words[word + 2]
+            index = index + 1 if index + 1 < count else 0
+            if end - at < ETHER + 20 or data[at : at + 6] != own:
+                words[word] = 0
                 continue
-            raw = bytes(view[_ETHER:size])
-            packet = parse(raw, outbound)
-            if packet is None:
+            begin = at + ETHER
+            raw = bytes(data[begin:end])
+            six = raw[0] >> 4 == 6
+            if raw[24:25] >= b"\xfe" if six else raw[16] >= 224:  # link-local, multicast
+                words[word] = 0
+                continue
+            outcome = judge(raw, outbound, now, raw_time)
+            if outcome is None and direct:
+                if capture:
+                    capture.write(raw, wall)
+                # The common case: the same bytes from where they lie, with a new head and one hop less.
+                if one_hop_less(data, begin):
+                    data[at:begin] = head6 if six else head4
+                    try:
+                        send(data[at:end])
+                        forwarded += 1
+                    except OSError:
+                        target.lost += 1
+                words[word] = 0
+                continue
+            words[word] = 0
+            if outcome is MALFORMED:
                 self._malformed += 1
                 continue
             if capture:
                 capture.write(raw, wall)
-            first = packet.ip.dst_bytes[0]
-            if (first >= 224 and packet.ip.version == 4) or (packet.ip.version == 6 and first >= 0xFE):
-                continue
-            outcome = decide(packet, now)
-            if outcome.forward is raw and not outcome.delay and not outcome.acts:
-                # The common case: the same bytes, with a new head and one hop less.
-                if one_hop_less(buffer, _ETHER):
-                    buffer[0:_ETHER] = target.heads[packet.ip.version]
-                    target.send(view[:size], wall)
-                    self._forwarded += 1
-                continue
-            self._carry_out(outcome, target, wall)
+            if outcome is None:
+                self._forward(raw, target, wall)
+            else:
+                self._carry_out(outcome, target, wall)
+        ring.next = index
+        self._forwarded += forwarded
 
     def _carry_out(self, outcome: Outcome, target: Port | None = None, wall: float | None = None) -> None:
         """Sends what the censors sent, then the packet if it goes on, and writes down what was done."""
@@ -208,34 +218,69 @@ class Router:
         for injection in outcome.injected:
             port = self._inside if injection.to == "in" else self._outside
             if injection.delay > 0:
-                self._later(injection.delay, port, injection.raw)
+                self._later(time.monotonic() + injection.delay, port, injection.raw, linked=False)
             else:
-                port.send_packet(injection.raw, wall)
-        if outcome.forward is not None and target is not None:
-            packet = bytearray(outcome.forward)
-            if one_hop_less(packet, 0):
-                if outcome.delay > 0:
-                    self._later(outcome.delay, target, bytes(packet))
-                else:
-                    target.send_packet(bytes(packet), wall)
-                    self._forwarded += 1
+                self._emit(port, injection.raw, wall)
+        if target is not None:
+            for raw in [outcome.forward, *outcome.more] if outcome.forward is not None else outcome.more:
+                self._forward(raw, target, wall, outcome.delay)
         for act in outcome.acts:
             self._note(act, wall)
+        if outcome.probes:
+            now = self._clock.now()
+            for asked in outcome.probes:
+                self._probing.ask(asked, now, self._clock.raw())
 
-    def _later(self, seconds: float, port: Port, raw: bytes) -> None:
+    def _forward(self, raw: bytes, target: Port, wall: float, delay: float = 0.0) -> None:
+        """Sends a packet on with one hop less; one whose hops have run out dies here."""
+        packet = bytearray(raw)
+        if not one_hop_less(packet, 0):
+            return
+        self._forwarded += 1
+        if delay > 0:
+            self._later(time.monotonic() + delay, target, bytes(packet), linked=False)
+        else:
+            self._emit(target, bytes(packet), wall)
+
+    def _emit(self, port: Port, raw: bytes, wall: float) -> None:
+        """Puts a packet on the line behind `port`."""
+        if port.link is None:
+            port.send_packet(raw, wall)
+            return
+        arrival = port.link.arrival(len(raw), time.monotonic())
+        if arrival is not None:
+            # Through the heap even when it has arrived: others that arrived before it may still be there.
+            self._later(arrival, port, raw, linked=True)
+
+    def _later(self, when: float, port: Port, raw: bytes, *, linked: bool) -> None:
+        if len(self._waiting) >= _MAX_WAITING:
+            self._overflow += 1
+            return
         self._order += 1
-        heapq.heappush(self._waiting, (time.monotonic() + seconds, self._order, port, raw))
+        heapq.heappush(self._waiting, (when, self._order, port, raw, linked))
 
     def _release(self, now: float) -> None:
+        wall = time.time()
         while self._waiting and self._waiting[0][0] <= now:
-            _, _, port, raw = heapq.heappop(self._waiting)
-            port.send_packet(raw, time.time())
-            self._forwarded += 1
+            _, _, port, raw, linked = heapq.heappop(self._waiting)
+            if linked:
+                port.send_packet(raw, wall)
+            else:
+                self._emit(port, raw, wall)
+
+    def _hear_prober(self) -> bool:
+        """Hands the prober's answers to the rules that asked; False when there is no prober any more."""
+        answers = self._probing.receive()
+        for rule, result in answers or ():
+            self._carry_out(self._chain.probed(rule, result, self._clock.now()))
+        return self._probing.channel is not None
 
     def _note(self, act: Act, wall: float) -> None:
         self._counts[act.rule] = self._counts.get(act.rule, 0) + 1
-        if self._acts:
-            line = {"time": wall, **{name: getattr(act, name) for name in Act.__slots__}}
+        if self._acts and self._acts_written < _MAX_ACTS:
+            self._acts_written += 1
+            line = {"time": wall, "lab_time": round(self._clock.now(), 6), "phase": self._phase}
+            line.update((name, getattr(act, name)) for name in Act.__slots__)
             self._acts.write(json.dumps(line) + "\n")
 
     def _command(self) -> None:
@@ -247,25 +292,45 @@ class Router:
         match json.loads(message):
             case {"do": "stats"}:
                 self._flush()
-                self._answer(
-                    {
-                        "forwarded": self._forwarded,
-                        "malformed": self._malformed,
-                        "lost": self._inside.lost + self._outside.lost,
-                        "errors": self._chain.errors,
-                        "acts": self._counts,
-                        "wall_time": time.time(),
-                    }
-                )
+                self._answer(self._stats())
             case {"do": "jump", "seconds": (int() | float()) as seconds} if seconds >= 0:
-                self._offset += seconds
-                self._answer({"lab_time": self.lab_now()})
+                self._clock.jump(seconds)
+                if self._chain.has_timers:
+                    self._carry_out(self._chain.timers(self._clock.now()))
+                self._answer({"lab_time": self._clock.now()})
+            case {"do": "phase", "name": str() as name}:
+                self._phase = name
+                self._answer({"phase": name})
             case {"do": "stop"}:
                 self._stopping = True
                 self._flush()
                 self._answer({"stopped": True})
             case other:
                 self._answer({"error": f"unknown command {other!r}"})
+
+    def _stats(self) -> dict[str, Any]:
+        overrun = self._inside.overrun() + self._outside.overrun()
+        self._overrun += overrun
+        links = [port.link for port in (self._inside, self._outside) if port.link is not None]
+        now = self._clock.now()
+        return {
+            "forwarded": self._forwarded,
+            "malformed": self._malformed,
+            "overrun": self._overrun,
+            "lost": self._inside.lost + self._outside.lost + self._overflow,
+            "lost_on_links": sum(link.lost for link in links),
+            "waiting": len(self._waiting),
+            "errors": self._chain.errors,
+            "acts": self._counts,
+            "acts_unwritten": max(0, sum(self._counts.values()) - self._acts_written) if self._acts else 0,
+            "probes_unsent": self._probing.unsent,
+            "replays_not_simulated": self._probing.not_simulated,
+            "flows": self._chain.flows,
+            "wall_time": time.time(),
+            "lab_time": now,
+            "hour": self._clock.hour(now),
+            "cpu_s": time.process_time(),
+        }
 
     def _answer(self, answer: dict[str, Any]) -> None:
         with contextlib.suppress(BrokenPipeError):
@@ -279,12 +344,25 @@ class Router:
             self._acts.flush()
 
 
+def _link(model: LinkModel, seed: int, name: str) -> Link | None:
+    link = Link(model, seeded(seed, name))
+    return None if link.perfect else link
+
+
 def main(argv: list[str]) -> int:
     """The process: reads its configuration, says it is ready, forwards."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the lab, which closes the control pair
     config = msgspec.json.decode(Path(argv[1]).read_bytes(), type=Config)
     with socket.socket(fileno=int(argv[2])) as control:
-        Router(config, control).run()
+        prober = socket.socket(fileno=int(argv[3])) if len(argv) > 3 else None
+        try:
+            router = Router(config, control, prober)
+        except ValueError as error:
+            control.send(json.dumps({"error": str(error)}).encode())
+            return 1
+        gc.collect()
+        gc.freeze()  # what is there by now stays: the collector need not walk it again and again
+        router.run()
     return 0
 
 

@@ -86,7 +86,7 @@ def visit_all(
         began, clock = time.time(), time.monotonic()
         picture = shots / f"{subject}-{trial.site.partition('.')[0]}.png"
         visit = browser.open(trial.url, screenshot=picture)
-        verdict, cause = judge(visit, sites[trial.site], world.censor.acts(began))
+        verdict, cause = judge(visit, sites[trial.site], world.censor.acts(since=began))
         result = Result(
             trial=trial,
             subject=subject,

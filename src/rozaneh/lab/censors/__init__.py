@@ -1,26 +1,32 @@
-"""The censors that come with the lab, by kind; each is one file, its parameters are data, its sources are named."""
+"""The censors that come with the lab: one file a kind, each with a class `Censor`, exactly as a user's own file has.
+
+A kind's name is its file's name. Its parameters are data, and its docstring names the catalogue's ids and sources.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib
+import pkgutil
 from random import Random
 
 from rozaneh.lab.api import Censor, Params
-from rozaneh.lab.censors.dns_forge import DnsForge
-from rozaneh.lab.censors.http_block import HttpBlock
-from rozaneh.lab.censors.ip_drop import IpDrop
-from rozaneh.lab.censors.sni_reset import SniReset
 
-KINDS: Mapping[str, Callable[[Params, Random], Censor]] = {
-    "dns_forge": DnsForge,
-    "http_block": HttpBlock,
-    "ip_drop": IpDrop,
-    "sni_reset": SniReset,
-}
+_HELPERS = frozenset({"base"})
+
+
+def kinds() -> list[str]:
+    """The kinds there are."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _HELPERS)
+
+
+def summary(kind: str) -> str:
+    """What a kind does, in one line."""
+    return (importlib.import_module(f"{__name__}.{kind}").__doc__ or "").partition("\n")[0]
 
 
 def make(kind: str, params: Params, rng: Random) -> Censor:
     """A censor of the kind called `kind`; `ValueError` says what is wrong with its name or parameters."""
-    if kind not in KINDS:
-        raise ValueError(f"there is no censor {kind!r}; there are: {', '.join(sorted(KINDS))}")
-    return KINDS[kind](params, rng)
+    if kind not in kinds():
+        raise ValueError(f"there is no censor {kind!r}; there are: {', '.join(kinds())}")
+    made: Censor = importlib.import_module(f"{__name__}.{kind}").Censor(params, rng)
+    return made

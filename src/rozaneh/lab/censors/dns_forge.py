@@ -1,18 +1,19 @@
-"""DNS-FORGE: queries for listed names never arrive; a forged answer comes back instead (catalogue IR-01).
+"""DNS-FORGE: queries for listed names never arrive; one forged answer comes back instead (catalogue IR-01, in short).
 
-Any resolver's address, UDP port 53. In the path: the query is dropped, so there is no second, honest answer to wait
-for [C FOCI'26 Lange 6.2]. A queries get `10.10.34.36` (about 87 % of names there [C FOCI'25 table 2]), AAAA queries
-`d0::11` [T ooni/backend#543], other types an empty answer (not documented: a choice of ours). TTL low [C].
+One injector in the path, for scenarios that need no more: A queries get `10.10.34.36` (about 87 % of names there
+[C FOCI'25 table 2]), AAAA queries `d0::11` [T ooni/backend#543], other types an empty answer (not documented: a choice
+of ours). `dns_inject` has the rest of the catalogue's entry.
 """
 
 from __future__ import annotations
 
 from random import Random
+from typing import ClassVar
 
-from rozaneh.lab import dnsmessage
-from rozaneh.lab.api import Drop, Inject, Params, Pass, Verdict
-from rozaneh.lab.censors.base import Settings, listed, read_settings
-from rozaneh.lab.packet import Packet, packed_address, udp_packet
+from rozaneh.lab.api import Params, Verdict
+from rozaneh.lab.censors import dns_inject
+from rozaneh.lab.censors.base import Settings, read_settings
+from rozaneh.lab.packet import Packet
 
 
 class DnsForgeSettings(Settings, frozen=True, kw_only=True):
@@ -25,30 +26,23 @@ class DnsForgeSettings(Settings, frozen=True, kw_only=True):
     ports: tuple[int, ...] = (53,)
 
 
-class DnsForge:
+class Censor:
     """Answers in the resolver's name and drops the query."""
+
+    protocols: ClassVar[str] = "udp"
 
     def __init__(self, params: Params, rng: Random) -> None:
         settings = read_settings(DnsForgeSettings, params)
-        for address in (settings.ipv4, settings.ipv6):
-            packed_address(address)
-        self._names = frozenset(name.lower() for name in settings.names)
-        self._ports = frozenset(settings.ports)
-        self._settings = settings
-        self._rng = rng
+        injector = {
+            "ipv4": (settings.ipv4,),
+            "ipv6": (settings.ipv6,),
+            "record_ttl": (settings.ttl, settings.ttl),
+            "dont_fragment": True,
+        }
+        self._injector = dns_inject.Censor(
+            {"names": settings.names, "ports": settings.ports, "injectors": [injector]}, rng
+        )
 
     def packet(self, p: Packet, now: float) -> Verdict:
         """Looks at queries that leave."""
-        udp = p.udp
-        if not p.outbound or udp is None or udp.dport not in self._ports:
-            return Pass()
-        query = dnsmessage.read_query(p.payload)
-        if query is None or not listed(query.name, self._names):
-            return Pass()
-        settings = self._settings
-        forged = dnsmessage.answer(query, [settings.ipv4, settings.ipv6], ttl=settings.ttl, authoritative=False)
-        raw = udp_packet(
-            p.ip.dst_bytes, p.ip.src_bytes, udp.dport, udp.sport, forged, ident=self._rng.randrange(1 << 16)
-        )
-        why = f"name {query.name}"
-        return [Drop(why), Inject(raw, to="in", why=why)]
+        return self._injector.packet(p, now)

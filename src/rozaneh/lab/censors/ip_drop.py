@@ -1,17 +1,18 @@
-"""IP-DROP: packets to listed addresses vanish without a sign (null routes of IR-12, address blocks of IR-09).
+"""IP-DROP: packets to listed addresses vanish without a sign (Russia's address blocks, address blocks of IR-09).
 
-`both` drops answers from there as well, `out` only what leaves, `in` only what comes back.
+All ports, all protocols, ICMP included [S, RU-01..04]. `both` drops answers from there as well, `out` only what leaves,
+`in` only what comes back. `null_route` is the rule for whole prefixes by share, with exemptions.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from random import Random
-from typing import Literal
+from typing import ClassVar, Literal
 
-from rozaneh.lab.api import Drop, Params, Pass, Verdict
+from rozaneh.lab.api import DONE, PASS, Drop, Params, Verdict
 from rozaneh.lab.censors.base import Settings, read_settings
-from rozaneh.lab.packet import Packet, text_address
+from rozaneh.lab.packet import Packet
+from rozaneh.lab.rules import Prefixes
 
 
 class IpDropSettings(Settings, frozen=True, kw_only=True):
@@ -21,26 +22,19 @@ class IpDropSettings(Settings, frozen=True, kw_only=True):
     direction: Literal["out", "in", "both"] = "both"
 
 
-class IpDrop:
+class Censor:
     """Forgets packets by their outside address."""
+
+    protocols: ClassVar[str] = "any"
 
     def __init__(self, params: Params, rng: Random) -> None:
         settings = read_settings(IpDropSettings, params)
-        self._networks = [ipaddress.ip_network(prefix) for prefix in settings.prefixes]
+        self._listed = Prefixes(settings.prefixes)
         self._out = settings.direction in ("out", "both")
         self._in = settings.direction in ("in", "both")
-        self._known: dict[bytes, bool] = {}
 
     def packet(self, p: Packet, now: float) -> Verdict:
         """Looks at the address outside, whichever way the packet goes."""
-        outside = p.ip.dst_bytes if p.outbound else p.ip.src_bytes
-        bad = self._known.get(outside)
-        if bad is None:
-            address = ipaddress.ip_address(outside)
-            bad = any(address in network for network in self._networks)
-            if len(self._known) >= 65_536:
-                self._known.clear()
-            self._known[outside] = bad
-        if bad and (self._out if p.outbound else self._in):
-            return Drop(f"address {text_address(outside)}")
-        return Pass()
+        if p.outside_bytes not in self._listed:
+            return DONE
+        return Drop(f"address {p.outside}") if (self._out if p.outbound else self._in) else PASS

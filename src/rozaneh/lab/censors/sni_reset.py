@@ -1,4 +1,4 @@
-"""SNI-RESET: a TLS ClientHello that names a listed host is answered with resets to both ends (catalogue IR-03).
+"""Iran's TLS name filter under its own name: `sni` with the parameters of catalogue IR-03.
 
 Any TCP port; the flow must have been seen from its SYN [C]. The action is a RST+ACK right after the ClientHello
 [C IRBlock 3.2], then 180 s during which the same four-tuple goes nowhere [C WOOT'21 table I], each hit beginning the
@@ -10,12 +10,9 @@ from __future__ import annotations
 
 from random import Random
 
-from rozaneh.lab.api import Drop, Params, Pass, Verdict
-from rozaneh.lab.censors.base import Settings, listed, read_settings, reset_receiver, reset_sender
-from rozaneh.lab.packet import ACK, SYN, Packet
-from rozaneh.lab.residual import Residual
-from rozaneh.lab.streams import FirstBytes
-from rozaneh.lab.tlshello import Hello, server_name
+from rozaneh.lab.api import Params
+from rozaneh.lab.censors import sni
+from rozaneh.lab.censors.base import Settings, read_settings
 
 
 class SniResetSettings(Settings, frozen=True, kw_only=True):
@@ -30,48 +27,20 @@ class SniResetSettings(Settings, frozen=True, kw_only=True):
     residual_restarts: bool = True
 
 
-class SniReset:
+class Censor(sni.Censor):
     """Reads the first message of each TLS connection from the inside."""
 
     def __init__(self, params: Params, rng: Random) -> None:
-        self._settings = read_settings(SniResetSettings, params)
-        self._names = frozenset(name.lower() for name in self._settings.names)
-        self._residual = Residual(self._settings.residual_s, restarts=self._settings.residual_restarts)
-
-    def packet(self, p: Packet, now: float) -> Verdict:
-        """Follows a connection until its first message is known."""
-        tcp = p.tcp
-        if tcp is None:
-            return Pass()
-        if len(self._residual) and self._residual.hit(p.flow_key(), now):
-            return Drop("residual")
-        flow = p.flow
-        if "done" in flow or not p.outbound:
-            return Pass()
-        if tcp.flags & (SYN | ACK) == SYN:
-            flow["first"] = FirstBytes(tcp.seq + 1)
-            return Pass()
-        payload = p.payload
-        if not payload:
-            return Pass()
-        settings = self._settings
-        if settings.ports and tcp.dport not in settings.ports:
-            flow["done"] = True
-            return Pass()
-        first = flow.get("first")
-        if first is None:
-            if settings.needs_syn:
-                flow["done"] = True
-                return Pass()
-            first = flow["first"] = FirstBytes(tcp.seq)
-        first.add(tcp.seq, payload)
-        found = server_name(first.data if settings.segments else payload, join_records=settings.records)
-        if isinstance(found, str) and listed(found, self._names):
-            self._residual.add(p.flow_key(), now)
-            flow["done"] = True
-            why = f"name {found}"
-            return [Drop(why), reset_sender(p, tcp, why=why), reset_receiver(p, tcp, why=why)]
-        if found is not Hello.MORE or first.full or not settings.segments:
-            flow["done"] = True
-            del flow["first"]
-        return Pass()
+        settings = read_settings(SniResetSettings, params)
+        given = {
+            "names": settings.names,
+            "ports": settings.ports,
+            "reassembly": "full" if settings.segments else "none",
+            "records": settings.records,
+            "needs": "syn" if settings.needs_syn else "none",
+            "drop": "both",
+            "resets": ("iran",),
+            "residual_s": settings.residual_s,
+            "residual_restarts": settings.residual_restarts,
+        }
+        super().__init__(given, rng)

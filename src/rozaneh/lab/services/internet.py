@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 from rozaneh.lab.processes import Process
-from rozaneh.lab.services import nginx
+from rozaneh.lab.services import nginx, resolver
 from rozaneh.lab.services.pki import Authority
 from rozaneh.lab.world import Raised
+from rozaneh.lab.worlds import World
 
 _READY_S = 15.0
+_ZONE = "zone.json"
 
 
 class Internet:
-    """The running services of one world; `authority` is the file with the root that its browsers trust."""
+    """The running services of one world; `authority` is the file with the root that its programs trust."""
 
     def __init__(self, world: Raised) -> None:
         data = world.data
         folder = world.folder
         trusted = Authority(folder / "authority", "Lab Internet Root")
         self.authority: Path = trusted.trusted
+        self.root = trusted
         servers: list[Process] = []
         if data.block_page:
             stranger = Authority(folder / "stranger", "Content Filtering System")
@@ -29,17 +31,31 @@ class Internet:
         for name in dict.fromkeys(site.node for site in data.sites):
             sites = [site for site in data.sites if site.node == name]
             servers.append(nginx.start_sites(world.nodes[name], sites, trusted))
-        resolver = self._resolver(world)
+        point(world)
+        resolvers = [_resolver(world, name) for name in data.resolver_nodes()]
         for server in servers:
             nginx.ready(server)
-        resolver.wait_line("ready", _READY_S)
+        for started in resolvers:
+            started.wait_line("ready", _READY_S)
         # Held so that their output pipes stay open; the namespaces end them.
-        self._processes = [*servers, resolver]
+        self._processes = [*servers, *resolvers]
 
-    @staticmethod
-    def _resolver(world: Raised) -> Process:
-        node = world.nodes[world.data.resolver]
-        zone = node.folder / "zone.json"
-        zone.write_text(json.dumps(world.data.zone()), encoding="utf-8")
-        argv = [sys.executable, "-m", "rozaneh.lab.services.resolver", str(zone), *world.data.resolver_addresses()]
-        return node.spawn(argv)
+
+def point(world: Raised, server_label: str = "") -> None:
+    """From now on the names of the world's server mean its addresses at `server_label` (empty: all it has)."""
+    resolver.write(world.folder / _ZONE, world.data.zone(server_label), _delegations(world.data, server_label))
+
+
+def _delegations(data: World, server_label: str) -> dict[str, str]:
+    """Each delegated zone and the IPv4 address its server is asked at."""
+    found = {}
+    for delegation in data.delegations:
+        at_label = data.addresses_at(server_label, delegation.node) if server_label else []
+        every = at_label or data.addresses(delegation.node)
+        found[delegation.zone] = next((address for address in every if ":" not in address), every[0])
+    return found
+
+
+def _resolver(world: Raised, name: str) -> Process:
+    argv = [sys.executable, "-m", "rozaneh.lab.services.resolver", str(world.folder / _ZONE)]
+    return world.nodes[name].spawn([*argv, *world.data.addresses(name)])

@@ -1,4 +1,4 @@
-"""Debian's nginx on a node of the world: the news sites over HTTPS, or the censor's own block page."""
+"""Debian's nginx on a node of the world: sites over HTTPS, the censor's own block page, or a server's cover site."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from rozaneh.lab.isolate import LabUnavailable
 from rozaneh.lab.nodes import Node
 from rozaneh.lab.processes import Process
-from rozaneh.lab.services import picture
-from rozaneh.lab.services.pki import Authority
+from rozaneh.lab.services import blob, picture
+from rozaneh.lab.services.pki import Authority, Files
 from rozaneh.lab.worlds import BlockPage, Site
 
 _READY_S = 15.0
@@ -44,6 +44,19 @@ _SITE = """\
     }}
     server {{
 {secure}        server_name {name};
+        ssl_certificate {certificate};
+        ssl_certificate_key {key};
+        ssl_protocols TLSv1.2 TLSv1.3;
+        root {root};
+        index index.html;
+        location ~ \\.bin$ {{ add_header Access-Control-Allow-Origin * always; }}
+    }}
+"""
+
+_COVER = """\
+    server {{
+        listen 127.0.0.1:{port} ssl http2 default_server;
+        server_name {name};
         ssl_certificate {certificate};
         ssl_certificate_key {key};
         ssl_protocols TLSv1.2 TLSv1.3;
@@ -101,13 +114,15 @@ def _listen(addresses: tuple[str, ...], port: int, extra: str = "") -> str:
 
 
 def start_sites(node: Node, sites: list[Site], authority: Authority) -> Process:
-    """nginx with those sites; `ready` waits for it."""
+    """nginx with those sites, each with its page and the files measurements fetch; `ready` waits for it."""
     servers = ""
     for site in sites:
         root = node.folder / "www" / site.name
         root.mkdir(parents=True)
         (root / "index.html").write_text(_page(site.title, site.text, site.colour, site.name, "front.png"), "utf-8")
         (root / "front.png").write_bytes(picture.draw(site.colour, site.name))
+        for file in blob.SIZES:
+            (root / file).write_bytes(blob.content(site.name, file))
         files = authority.issue(site.name)
         servers += _SITE.format(
             plain=_listen(site.addresses, 80),
@@ -127,6 +142,18 @@ def start_block_page(node: Node, page: BlockPage, stranger: Authority) -> Proces
     (root / "index.html").write_text(_page(page.title, page.text, "#a40000", "", ""), "utf-8")
     files = stranger.issue("filter.invalid")
     return _start(node, _BLOCK.format(certificate=files.certificate, key=files.key, root=root))
+
+
+def start_cover(node: Node, name: str, files: Files, port: int) -> Process:
+    """nginx on the node's own loopback with a small site called `name`: what a server shows to those it does not know.
+
+    It is never reached from outside by itself, only through a subject's server that passes strangers on to it.
+    """
+    root = node.folder / "cover"
+    root.mkdir()
+    (root / "index.html").write_text(_page("Garden photographs", "New pictures every week.", "#3f7d3a", name, ""))
+    config = _COVER.format(port=port, name=name, certificate=files.certificate, key=files.key, root=root)
+    return _start(node, config)
 
 
 def _start(node: Node, servers: str) -> Process:

@@ -2,6 +2,9 @@
 
 A world says nothing about what a censor does: it only says at which node one may stand (`kind = "censor"`). Addresses
 look globally routable on purpose, so that an edge's default policy is in force; nothing ever leaves the namespaces.
+
+Where an address lies decides verdicts, so a world labels its prefixes (`places`). Five labels are placements of a
+server; a node may have one address in each of them. Other labels name what rules speak of (segments inside, resolvers).
 """
 
 from __future__ import annotations
@@ -15,7 +18,29 @@ from typing import Literal
 
 import msgspec
 
+__all__ = [
+    "PLACEMENTS",
+    "SCHEMA",
+    "BlockPage",
+    "Delegation",
+    "End",
+    "Link",
+    "Node",
+    "Place",
+    "Segment",
+    "Site",
+    "World",
+    "WorldError",
+    "check",
+    "load",
+    "names",
+    "parse",
+]
+
 SCHEMA = "rozaneh.lab.world/1"
+
+# What a measurement would call the address of a server (issue 4 section 2); every other label is a world's own.
+PLACEMENTS = ("domestic", "cdn", "hosting-suspect", "hosting-clean", "allowlisted")
 
 # The largest name a Linux interface may have is 15 characters; nodes name theirs eth0, eth1, …
 _MAX_LINKS = 100
@@ -75,8 +100,34 @@ class BlockPage(_Strict, frozen=True, kw_only=True):
     text: str
 
 
+class Place(_Strict, frozen=True, kw_only=True):
+    """Prefixes that share a label: one of `PLACEMENTS`, or a name of the world's own that rules refer to."""
+
+    label: str
+    prefixes: tuple[str, ...]
+    about: str = ""
+
+
+class Segment(_Strict, frozen=True, kw_only=True):
+    """One access network inside (fixed, mobile): the node of its reader."""
+
+    name: str
+    node: str
+
+
+class Delegation(_Strict, frozen=True, kw_only=True):
+    """A zone whose name server runs on `node`: resolvers pass queries for it and all below it on to that node."""
+
+    zone: str
+    node: str
+
+
 class World(_Strict, frozen=True, kw_only=True):
-    """A whole world. `congestion_control` is a list of wishes: the first the kernel allows in a namespace is used."""
+    """A whole world. `congestion_control` is a list of wishes: the first the kernel allows in a namespace is used.
+
+    `resolver` is the one every node's resolv.conf names; `resolvers` are all that answer (empty: only that one).
+    `segments` says which node reads on which access network; `prober` is the node active probes come from.
+    """
 
     schema_: str = msgspec.field(name="schema")
     name: str
@@ -89,6 +140,11 @@ class World(_Strict, frozen=True, kw_only=True):
     links: tuple[Link, ...]
     sites: tuple[Site, ...] = ()
     block_page: BlockPage | None = None
+    resolvers: tuple[str, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    prober: str = ""
+    delegations: tuple[Delegation, ...] = ()
+    places: tuple[Place, ...] = ()
 
     def node(self, name: str) -> Node:
         """The node called `name`."""
@@ -98,15 +154,67 @@ class World(_Strict, frozen=True, kw_only=True):
         """All addresses of a node, in the order of the file."""
         return [address for link in self.links for end in link.ends if end.node == node for address in end.addresses]
 
-    def zone(self) -> dict[str, list[str]]:
-        """Every name of this world and its addresses: what the resolver answers."""
+    def zone(self, server_label: str = "") -> dict[str, list[str]]:
+        """Every name of this world and its addresses: what the resolvers answer.
+
+        With `server_label`, names of the edge's node point at its addresses there, and only at those.
+        """
         zone = {name: self.addresses(node.name) for node in self.nodes for name in node.names}
+        if server_label:
+            there = self.addresses_at(server_label, self.edge)
+            zone.update(dict.fromkeys(self.node(self.edge).names, there))
         zone.update({site.name: list(site.addresses) for site in self.sites})
         return zone
 
     def resolver_addresses(self) -> list[str]:
         """The addresses every node's resolv.conf names."""
         return self.addresses(self.resolver)
+
+    def resolver_nodes(self) -> tuple[str, ...]:
+        """Every node that runs a resolver, the one of resolv.conf first."""
+        return tuple(dict.fromkeys((self.resolver, *self.resolvers)))
+
+    def labels(self) -> list[str]:
+        """The labels of this world's places, in the order of the file."""
+        return list(dict.fromkeys(place.label for place in self.places))
+
+    def prefixes(self, label: str) -> tuple[str, ...]:
+        """The prefixes that bear `label`; `WorldError` names the labels there are."""
+        found = tuple(prefix for place in self.places if place.label == label for prefix in place.prefixes)
+        if not found:
+            raise WorldError(f"world {self.name!r} has no place {label!r}; it has: {', '.join(self.labels())}")
+        return found
+
+    def addresses_at(self, label: str, node: str = "server") -> list[str]:
+        """The addresses `node` has in the places labelled `label`, in the order of the file."""
+        networks = [ipaddress.ip_network(prefix) for prefix in self.prefixes(label)]
+        return [text for text in self.addresses(node) if any(ipaddress.ip_address(text) in net for net in networks)]
+
+    def address_at(self, label: str, version: Literal[4, 6] = 4, node: str = "server") -> str:
+        """The address of `node` in the places labelled `label`; `WorldError` when it has none there."""
+        for text in self.addresses_at(label, node):
+            if (":" in text) == (version == 6):
+                return text
+        raise WorldError(f"node {node!r} has no IPv{version} address at {label!r}")
+
+    def placement_of(self, address: str) -> str:
+        """Which of `PLACEMENTS` an address lies in (the longest prefix counts); empty when none does."""
+        found = ipaddress.ip_address(address)
+        best, label = -1, ""
+        for place in self.places:
+            for prefix in place.prefixes if place.label in PLACEMENTS else ():
+                network = ipaddress.ip_network(prefix)
+                if found in network and network.prefixlen > best:
+                    best, label = network.prefixlen, place.label
+        return label
+
+    def seen_from(self, segment: str) -> World:
+        """The same world with the reader on another access network; `WorldError` names those there are."""
+        for found in self.segments:
+            if found.name == segment:
+                return msgspec.structs.replace(self, reader=found.node)
+        there = ", ".join(found.name for found in self.segments) or "none"
+        raise WorldError(f"world {self.name!r} has no segment {segment!r}; it has: {there}")
 
 
 def names() -> list[str]:
@@ -144,6 +252,9 @@ def check(world: World) -> None:
     mentioned = [end.node for link in world.links for end in link.ends]
     mentioned += [world.reader, world.edge, world.resolver, *(site.node for site in world.sites)]
     mentioned += [world.block_page.node] if world.block_page else []
+    mentioned += [world.prober] if world.prober else []
+    mentioned += [*world.resolvers, *(segment.node for segment in world.segments)]
+    mentioned += [delegation.node for delegation in world.delegations]
     for name in mentioned:
         if name not in known:
             raise WorldError(f"there is no node {name!r}")
@@ -163,6 +274,9 @@ def check(world: World) -> None:
         for address in site.addresses:
             if address not in world.addresses(site.node):
                 raise WorldError(f"site {site.name!r}: {address} is not an address of {site.node!r}")
+    for place in world.places:
+        for prefix in place.prefixes:
+            _check_prefix(prefix)
 
 
 def _check_address(text: str) -> None:
@@ -172,3 +286,12 @@ def _check_address(text: str) -> None:
         raise WorldError(str(error)) from error
     if str(address) != text:
         raise WorldError(f"address {text} is not in its usual form, {address}")
+
+
+def _check_prefix(text: str) -> None:
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError as error:
+        raise WorldError(str(error)) from error
+    if str(network) != text:
+        raise WorldError(f"prefix {text} is not in its usual form, {network}")
