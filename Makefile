@@ -135,6 +135,9 @@ evidence: setup $(TOOLS)/peers/.ready
 	$(call debian,$(BENCH_PACKAGES))
 	mkdir -p docs/evidence
 	$(BIN)/rozaneh bench run --rounds 5 --out docs/evidence/bench
+	$(BIN)/rozaneh lab verify
+	$(BIN)/rozaneh lab run --profile all --subject all --out lab-run
+	cp lab-run/index.html docs/evidence/lab.html
 
 # ---- upkeep ----
 
