@@ -20,7 +20,7 @@ from rozaneh.lab.matrix import Asked, Job, MatrixError
 
 # Stands in for a cell's process: does what a script in the job's seed says, and writes when it was called.
 FAKE = """
-import json, os, sys, time
+import json, os, signal, sys
 from pathlib import Path
 from rozaneh.lab import cellfile
 config = cellfile.msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=cellfile.Config)
@@ -34,7 +34,7 @@ if script == "crash":
 if script == "hang":
     (here / "pid").write_text(str(os.getpid()))
     print("ready", file=sys.stderr)
-    time.sleep(1000)
+    signal.pause()
 cellfile.write(cellfile.without_a_run(config, script, "" if script == "works" else "because"), Path(sys.argv[2]))
 """
 

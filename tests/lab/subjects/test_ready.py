@@ -80,7 +80,7 @@ def test_a_port_is_waited_for(tmp_path: Path, started: list[processes.Process]) 
 def test_output_is_waited_for_and_its_groups_are_values(tmp_path: Path, started: list[processes.Process]) -> None:
     log = tmp_path / "log"
     log.write_text("key=old\n")
-    code = "import time; print('starting', flush=True); print('key=new port=7', flush=True); time.sleep(60)"
+    code = "import signal; print('starting', flush=True); print('key=new port=7', flush=True); signal.pause()"
     seen = watch(code, log, started, skip=log.stat().st_size)
     assert seen.output(r"key=(?P<key>\w+) port=(?P<port>\d+)", 20) == {"key": "new", "port": "7"}
     assert seen.text() == "starting\nkey=new port=7\n"
@@ -93,4 +93,4 @@ def test_a_program_that_ends_tells_why(tmp_path: Path, started: list[processes.P
 
 def test_a_program_that_does_nothing_is_given_up(tmp_path: Path, started: list[processes.Process]) -> None:
     with pytest.raises(NotReady, match=r"showed no output 'never' in 0.05 s: it wrote nothing"):
-        watch("import time; time.sleep(60)", tmp_path / "log", started).output("never", 0.05)
+        watch("import signal; signal.pause()", tmp_path / "log", started).output("never", 0.05)

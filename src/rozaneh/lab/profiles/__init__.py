@@ -7,11 +7,10 @@ Each is one TOML file here (the shape: `model`); `load` reads and checks one, `r
 from __future__ import annotations
 
 import tomllib
-from importlib import resources
-from pathlib import Path
 
 import msgspec
 
+from rozaneh.lab.datafiles import DataFiles
 from rozaneh.lab.profiles.checks import check, check_in
 from rozaneh.lab.profiles.explanation import Explanation, explain
 from rozaneh.lab.profiles.model import (
@@ -57,19 +56,19 @@ __all__ = [
 _ORDER = ("ir", "ru", "cn")
 
 
+_FILES = DataFiles(__name__, "profile", ProfileError)
+
+
 def names() -> list[str]:
     """The enforcing profiles that come with the lab."""
-    found = (entry.name[:-5] for entry in resources.files(__package__).iterdir() if entry.name.endswith(".toml"))
-    return sorted(found, key=lambda name: (_ORDER.index(name[:2]) if name[:2] in _ORDER else len(_ORDER), name))
+    return sorted(
+        _FILES.names(), key=lambda name: (_ORDER.index(name[:2]) if name[:2] in _ORDER else len(_ORDER), name)
+    )
 
 
 def load(name: str) -> Profile:
     """The profile called `name`, or the one in the file at that path when it ends in .toml."""
-    if name.endswith(".toml"):
-        return parse(Path(name).read_text(encoding="utf-8"))
-    if name not in names():
-        raise ProfileError(f"there is no profile called {name!r}; there are: {', '.join(names())}")
-    return parse(resources.files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+    return parse(_FILES.text(name))
 
 
 def parse(text: str) -> Profile:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from importlib import resources
-from pathlib import Path
 from random import Random
 from typing import Literal
 
 import msgspec
 
 from rozaneh.lab import censors, worlds
+from rozaneh.lab.datafiles import DataFiles
 from rozaneh.lab.router import RuleConfig
 
 SCHEMA = "rozaneh.lab.scenario/1"
@@ -44,18 +43,17 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     trials: tuple[Trial, ...]
 
 
+_FILES = DataFiles(__name__, "scenario", ScenarioError)
+
+
 def names() -> list[str]:
     """The scenarios that come with the lab."""
-    return sorted(entry.name[:-5] for entry in resources.files(__package__).iterdir() if entry.name.endswith(".toml"))
+    return _FILES.names()
 
 
 def load(name: str) -> Scenario:
     """The scenario called `name`, or the one in the file at that path when it ends in .toml."""
-    if name.endswith(".toml"):
-        return parse(Path(name).read_text(encoding="utf-8"))
-    if name not in names():
-        raise ScenarioError(f"there is no scenario called {name!r}; there are: {', '.join(names())}")
-    return parse(resources.files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+    return parse(_FILES.text(name))
 
 
 def parse(text: str) -> Scenario:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+
+from rozaneh.lab.datafiles import DataFiles
 
 if TYPE_CHECKING:
     from rozaneh.lab.subjects.prepared import Prepared
@@ -183,21 +184,17 @@ class Subject(_Strict, frozen=True, kw_only=True):
             yield from (companion.ready for companion in (program.beside if program else ()))
 
 
+_FILES = DataFiles(__name__, "subject", SubjectError)
+
+
 def names() -> list[str]:
     """The subjects that come with the lab."""
-    return sorted(entry.name[:-5] for entry in resources.files(__package__).iterdir() if entry.name.endswith(".toml"))
+    return _FILES.names()
 
 
 def load(name: str) -> Subject:
     """The subject called `name`, or the one in the file at that path when it ends in .toml."""
-    if name.endswith(".toml"):
-        try:
-            return parse(Path(name).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise SubjectError(f"{name} cannot be read: {error}") from error
-    if name not in names():
-        raise SubjectError(f"there is no subject called {name!r}; there are: {', '.join(names())}")
-    return parse(resources.files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+    return parse(_FILES.text(name))
 
 
 def parse(text: str) -> Subject:

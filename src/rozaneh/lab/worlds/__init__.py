@@ -12,11 +12,11 @@ from __future__ import annotations
 import ipaddress
 import tomllib
 from collections import Counter
-from importlib import resources
-from pathlib import Path
 from typing import Literal
 
 import msgspec
+
+from rozaneh.lab.datafiles import DataFiles
 
 __all__ = [
     "PLACEMENTS",
@@ -217,18 +217,17 @@ class World(_Strict, frozen=True, kw_only=True):
         raise WorldError(f"world {self.name!r} has no segment {segment!r}; it has: {there}")
 
 
+_FILES = DataFiles(__name__, "world", WorldError)
+
+
 def names() -> list[str]:
     """The worlds that come with the lab."""
-    return sorted(entry.name[:-5] for entry in resources.files(__package__).iterdir() if entry.name.endswith(".toml"))
+    return _FILES.names()
 
 
 def load(name: str) -> World:
     """The world called `name`, or the one in the file at that path when it ends in .toml."""
-    if name.endswith(".toml"):
-        return parse(Path(name).read_text(encoding="utf-8"))
-    if name not in names():
-        raise WorldError(f"there is no world called {name!r}; there are: {', '.join(names())}")
-    return parse(resources.files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+    return parse(_FILES.text(name))
 
 
 def parse(text: str) -> World:
