@@ -58,7 +58,9 @@ def test_every_command_of_the_guide_is_written_correctly(line: str) -> None:
     group = cli.get_command(cli.make_context("rozaneh", ["lab"], resilient_parsing=True), "lab")
     assert group is not None
     command = group.commands[words[1]]  # type: ignore[attr-defined]
-    arguments = [str(DOCS / "guides" / "censor-lab.md") if word.endswith(".py") else word for word in words[2:]]
+    arguments = [
+        str(DOCS / "guides" / "censor-lab.md") if word.endswith((".py", ".pcap")) else word for word in words[2:]
+    ]
     command.make_context(words[1], arguments)
 
 

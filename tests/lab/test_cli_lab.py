@@ -6,6 +6,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -283,3 +284,30 @@ def test_probing_elsewhere_takes_proof() -> None:
     done = invoke("probe", "203.0.113.9:443")
     assert done.exit_code == 8
     assert "/.well-known/rozaneh-probe" in done.output
+
+
+def test_a_recorded_first_flight_is_replayed(tmp_path: Path) -> None:
+    """Against a server that knows its client's first bytes: the replay is answered and junk is not."""
+    from rozaneh.lab import craft, pcap
+    from tests.lab.prober.test_sockets import server
+
+    flight = bytes(range(100))
+
+    def know(connection: socket.socket) -> None:
+        if connection.recv(4_096) == flight:
+            connection.sendall(b"welcome")
+
+    with server(know) as port:
+        capture = tmp_path / "x.pcap"
+        writer = pcap.Writer(capture)
+        connection = craft.Connection(server=("185.146.21.20", port))
+        packets = [raw for raw, _ in connection.handshake()] + [connection.data(flight)]
+        for number, raw in enumerate(packets):
+            writer.write(raw, float(number))
+        writer.close()
+        shown = json.loads(invoke("probe", f"127.0.0.1:{port}", "--replay", str(capture), "--json").stdout)
+        assert shown["schema"] == "rozaneh.lab.replay/1"
+        assert shown["accepted"] is True
+        assert (shown["reactions"]["R1"]["reaction"], shown["reactions"]["R2"]["reaction"]) == ("data", "fin")
+        elsewhere = invoke("probe", "127.0.0.1:1", "--replay", str(capture))
+        assert (elsewhere.exit_code, "No client speaks to a TCP port 1" in elsewhere.output) == (2, True)

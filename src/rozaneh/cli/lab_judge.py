@@ -16,8 +16,10 @@ from rozaneh.core.errors import Fault, FaultKind
 if TYPE_CHECKING:
     from rozaneh.lab.judges.base import Rate
     from rozaneh.lab.prober.control import Challenge
+    from rozaneh.lab.prober.replay import Replayed
 
 JUDGE_SCHEMA = "rozaneh.lab.judge/1"
+REPLAY_SCHEMA = "rozaneh.lab.replay/1"
 VERIFY_SCHEMA = "rozaneh.lab.verify/1"
 _PROOF_HINT = "make the address serve the token, or probe inside a world: `rozaneh lab shell`"
 
@@ -77,9 +79,22 @@ def _interval(rate: Rate) -> str:
 @click.option("--observe", type=click.FloatRange(1, 600), metavar="SECONDS", help="How long to watch a connection.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="K", help="Of the random probes.")
 @click.option("--proof-port", type=click.IntRange(1, 65_535), metavar="PORT", help="Where the token is sent as a line.")
+@click.option(
+    "--replay",
+    "recording",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="CAPTURE",
+    help="Replay the first flight of a client from this pcap file instead.",
+)
 @command_output
 def probe(
-    output: Output, server: str, like: str | None, observe: float | None, seed: int, proof_port: int | None
+    output: Output,
+    server: str,
+    like: str | None,
+    observe: float | None,
+    seed: int,
+    proof_port: int | None,
+    recording: Path | None,
 ) -> None:
     """Probe a server as censors do, and say what it gives away.
 
@@ -90,8 +105,10 @@ def probe(
     """
     address, port = _split(server)
     other = _split(like) if like else None
+    if other and recording:
+        raise Fault(FaultKind.USAGE, "--like and --replay are two experiments", hint="run one after the other")
     with faults():
-        from rozaneh.lab.prober import control, examine
+        from rozaneh.lab.prober import control, examine, replay
         from rozaneh.lab.prober.attempt import OBSERVE_S
 
         def prove(asked: Challenge) -> str:
@@ -103,6 +120,11 @@ def probe(
             return control.prove(asked, proof_port)
 
         try:
+            if recording:
+                flight = _first_flight(recording, port)
+                target = examine.reach(address, port, prove)
+                _show_replay(output, replay.replay(target, flight, seed=seed, observe=observe or replay.OBSERVE_S))
+                return
             found = examine.probe(address, port, like=other, observe=observe or OBSERVE_S, seed=seed, prove=prove)
         except control.NotProven as error:
             raise Fault(FaultKind.POLICY_DENIED, str(error), hint=_PROOF_HINT) from error
@@ -118,8 +140,35 @@ def probe(
             )
         else:
             output.data("No difference was seen")
+    if not found.conclusive:
+        output.warn(
+            f"Watched for {found.observed:g} s: a slow server looks silent. The trees were made with {OBSERVE_S:g} s"
+        )
     content = found.as_json()
     output.answer(content.pop("schema"), content)
+
+
+def _first_flight(capture: Path, port: int) -> bytes:
+    """What a client of the capture sent first to a server at `port`."""
+    from rozaneh.lab.prober import replay
+
+    flights = [flight for flow, flight in replay.first_flights(capture) if flow.server[1] == port]
+    if not flights:
+        raise Fault(
+            FaultKind.USAGE, f"No client speaks to a TCP port {port} in {capture}", hint="capture its beginning"
+        )
+    return flights[0]
+
+
+def _show_replay(output: Output, found: Replayed) -> None:
+    output.table(("probe", "reaction"), [(name, one.short()) for name, one in found.reactions.items()])
+    output.data("")
+    for one in found.findings:
+        output.data(f"{one.name}: {one.text}")
+    output.data("It answers replays: a censor has its proxy" if found.accepted else "No replay was answered")
+    reactions = {name: {"reaction": one.kind, "received": one.received} for name, one in found.reactions.items()}
+    findings = [{"name": one.name, "text": one.text} for one in found.findings]
+    output.answer(REPLAY_SCHEMA, {"accepted": found.accepted, "reactions": reactions, "findings": findings})
 
 
 def _split(text: str) -> tuple[str, int]:
