@@ -12,7 +12,7 @@ General layout:
 * ``packet``, ``pcap``, ``codec``, ``tcb``, ``reassembly``, ``watch``, ``strikes``, ``residual``  censors' parts, as are
   ``tcpfilter``, ``tspu``, ``resets``, ``windows``, ``bucket``, ``exempt``, ``names``, ``nullroutes``.
 * ``api``, ``censors``       what a censor is written with; the ones that come along, one a file.
-* ``cells``, ``trials``, ``verdict``, ``matrix``, ``report``  one profile against one subject; all against all; the page.
+* ``cells``, ``trials``, ``verdict``, ``matrix``, ``report``  one profile and one subject; all of them; the page.
 * ``verify``                 the lab held against what its sources measured, before anything is tested in it.
 * ``judges``, ``prober``, ``corpus``  classifiers that read captures; active probes; the flows they were fitted on.
 * ``services``, ``browser``  real nginx and a resolver on the world's internet; Chromium driven by its own protocol.
