@@ -205,6 +205,29 @@ async fn many_streams_share_one_carrier() {
     }
 }
 
+/// Before the edge has spoken, and then while it grants what it grants strangers, not every stream finds a place at
+/// once: it waits, and is not refused. Few carriers stand at the start, so each round begins with a new way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_at_the_start_waits_for_its_place() {
+    let world = World::new().await;
+    for _ in 0..5 {
+        let way = world.way();
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..400u32 {
+            let way = Arc::clone(&way);
+            tasks.spawn(async move {
+                let mut io = way.open(&name("echo.test")).await.expect("open");
+                push(&mut io, &n.to_be_bytes()).await.expect("sent");
+                assert_eq!(pull(&mut io, 4).await.expect("received"), n.to_be_bytes());
+            });
+        }
+        while let Some(done) = within(tasks.join_next()).await {
+            done.expect("every stream is served");
+        }
+        way.close();
+    }
+}
+
 /// 32 MB each way at once through relays at both ends, by hash.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bulk_both_ways_at_once() {

@@ -4,7 +4,7 @@
 mod h2_common;
 
 use h2_common::*;
-use rozaneh_wire::h2::{Code, Connection, Limits, Look, PREFACE, StreamState};
+use rozaneh_wire::h2::{Code, Connection, Limits, LocalProtocolError, Look, PREFACE, StreamState};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expect {
@@ -363,4 +363,22 @@ fn a_frame_of_the_largest_size_commits_us_to_nothing() {
     let zeros = vec![0; 0xff_ffff];
     assert!(feed(&mut conn, &zeros).is_ok());
     assert_eq!(feed(&mut conn, &headers(1, &GET, true)).map(|log| log.len()), Ok(1));
+}
+
+/// RFC 9113 section 6.5.2: no server should allow fewer than a hundred, and none has allowed more before it spoke.
+#[test]
+fn a_client_opens_a_hundred_streams_before_the_server_has_spoken() {
+    let mut conn = Connection::client(Look::chrome(), Limits::default());
+    let request = fields(&[(":method", "CONNECT"), (":authority", "a.example:443")]);
+    for _ in 0..100 {
+        conn.open(&request, false).unwrap();
+    }
+    assert_eq!(conn.open(&request, false), Err(LocalProtocolError::Busy));
+    feed(&mut conn, &settings(&[(0x3, 128)])).unwrap();
+    for _ in 100..128 {
+        conn.open(&request, false).unwrap();
+    }
+    assert_eq!(conn.open(&request, false), Err(LocalProtocolError::Busy));
+    feed(&mut conn, &settings(&[(0x3, 4_096)])).unwrap();
+    assert!(conn.open(&request, false).is_ok());
 }

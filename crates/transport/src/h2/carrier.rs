@@ -125,6 +125,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Who waits for a free stream, if there is one now.
+    pub fn room(&mut self) -> Vec<Waker> {
+        let free = !self.settings_wakers.is_empty() && self.conn.can_open().is_ok();
+        if free { std::mem::take(&mut self.settings_wakers) } else { Vec::new() }
+    }
+
     /// Puts a stream at the end of the round robin, if it has something to say.
     pub fn enqueue(&mut self, id: StreamId) {
         if let Some(entry) = self.streams.get_mut(&id) {
@@ -203,7 +209,9 @@ impl Carrier {
         let mut shared = self.shared.lock();
         let result = change(&mut shared);
         let driver = shared.kick();
+        let waiting = shared.room();
         drop(shared);
+        waiting.into_iter().for_each(Waker::wake);
         if let Some(waker) = driver {
             waker.wake();
         }

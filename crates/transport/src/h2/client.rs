@@ -32,6 +32,8 @@ use crate::tls::{TlsError, Version};
 const SILENCE: Duration = Duration::from_secs(15);
 /// A server that does not answer a CONNECT in this time will not.
 const ANSWER: Duration = Duration::from_secs(30);
+/// How long a stream waits for a place on a full carrier.
+const ROOM: Duration = Duration::from_secs(10);
 /// The edge opens extended CONNECT right behind its first authenticated answer.
 const SETTINGS: Duration = Duration::from_secs(10);
 
@@ -272,8 +274,35 @@ impl Way {
         self.known.store(true, Ordering::Relaxed);
     }
 
-    /// Opens a stream on the first carrier that has room.
+    /// Opens a stream on the first carrier that has room, and waits a while where none has: a burst at the start meets
+    /// the few streams that an edge grants to strangers, and is granted more as soon as it is known.
     async fn request(self: &Arc<Self>, fields: &[Field]) -> Result<H2Stream, Refusal> {
+        let until = tokio::time::Instant::now() + ROOM;
+        loop {
+            match self.request_now(fields).await {
+                Err(Refusal::Busy) => tokio::time::timeout_at(until, self.room()).await.map_err(|_| Refusal::Busy)?,
+                done => return done,
+            }
+        }
+    }
+
+    /// Until a carrier may have room, or is gone.
+    async fn room(&self) {
+        poll_fn(|cx| {
+            for slot in &self.slots {
+                let Some(carrier) = slot.usable() else { return Poll::Ready(()) };
+                let mut shared = carrier.lock();
+                if shared.ending != Ending::No || shared.conn.can_open() != Err(LocalProtocolError::Busy) {
+                    return Poll::Ready(());
+                }
+                shared.settings_wakers.push(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
+    async fn request_now(self: &Arc<Self>, fields: &[Field]) -> Result<H2Stream, Refusal> {
         for index in 0..self.slots.len() {
             let carrier = self.carrier(index).await?;
             match carrier.open(fields, false) {

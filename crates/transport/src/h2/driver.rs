@@ -420,6 +420,7 @@ impl<R: Requests> Driver<R> {
             self.goodbye = true;
             self.traffic.close();
         }
+        wakers.extend(shared.room());
         drop(guard);
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -651,6 +652,7 @@ impl<R: Requests> Driver<R> {
                 shared.enqueue(id);
             }
         }
+        wakers.extend(shared.room());
         drop(guard);
         wakers.into_iter().for_each(Waker::wake);
         self.asked |= !incoming.is_empty();

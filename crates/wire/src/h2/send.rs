@@ -8,6 +8,9 @@ use super::frame::{self, Head, flag, kind};
 use super::message;
 use super::stream::{Ending, Phase, Stream};
 
+/// Streams opened before the peer's SETTINGS came.
+const UNTOLD_STREAMS: usize = 100;
+
 impl Connection {
     /// Client: sends a request and returns its stream.
     ///
@@ -30,6 +33,12 @@ impl Connection {
         Ok(id)
     }
 
+    /// How many streams the peer lets us hold. Until it has said so, as many as no server should allow less than
+    /// (RFC 9113 section 6.5.2); what is above may be refused by the time it speaks.
+    fn room_for(&self) -> usize {
+        if self.greeted { usize::try_from(self.peer.max_streams).unwrap_or(usize::MAX) } else { UNTOLD_STREAMS }
+    }
+
     /// Client: whether `open` can succeed now.
     ///
     /// # Errors
@@ -41,7 +50,7 @@ impl Connection {
             Err(LocalProtocolError::GoingAway)
         } else if self.next_id > MAX_ID {
             Err(LocalProtocolError::Exhausted)
-        } else if self.streams.len() >= usize::try_from(self.peer.max_streams).unwrap_or(usize::MAX) {
+        } else if self.streams.len() >= self.room_for() {
             Err(LocalProtocolError::Busy)
         } else {
             Ok(())
