@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rozaneh.cli.lab_browser import browser
 from rozaneh.cli.lab_common import faults
 from rozaneh.cli.lab_judge import judge, probe, verify
 from rozaneh.cli.lab_run import run
@@ -35,6 +36,7 @@ lab.add_command(run)
 lab.add_command(judge)
 lab.add_command(probe)
 lab.add_command(verify)
+lab.add_command(browser)
 
 
 @lab.command(name="list")

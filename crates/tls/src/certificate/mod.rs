@@ -1,0 +1,63 @@
+//! Who the peer is: chains ([`Verifier`]), signatures ([`signature`]), and chains that come compressed
+//! ([`decompress`]).
+//!
+//! A verifier says whether a chain is to be believed for a name. That the peer holds the leaf's key is another
+//! question, which the engine itself always asks (CertificateVerify, RFC 8446 section 4.4.3).
+
+pub mod decompress;
+mod der;
+pub mod signature;
+pub mod verifiers;
+
+use crate::alert::Alert;
+
+pub use der::{PublicKey, public_key};
+pub use verifiers::{Pin, SignatureOnly, WebPki};
+
+/// Why a chain is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateError {
+    /// It cannot be parsed, or does not fit its purpose.
+    Malformed,
+    Expired,
+    Revoked,
+    UnknownIssuer,
+    /// It is for somebody else.
+    Name,
+    /// Not the pinned key.
+    Pin,
+    /// A kind of key or signature that is not supported.
+    Unsupported,
+    /// Any other reason of the verifier's own.
+    Refused,
+}
+
+impl CertificateError {
+    /// The alert of RFC 8446 section 6.2 that is due.
+    #[must_use]
+    pub const fn alert(self) -> Alert {
+        match self {
+            Self::Malformed | Self::Name => Alert::BAD_CERTIFICATE,
+            Self::Expired => Alert::CERTIFICATE_EXPIRED,
+            Self::Revoked => Alert::CERTIFICATE_REVOKED,
+            Self::UnknownIssuer => Alert::UNKNOWN_CA,
+            Self::Pin | Self::Refused => Alert::CERTIFICATE_UNKNOWN,
+            Self::Unsupported => Alert::UNSUPPORTED_CERTIFICATE,
+        }
+    }
+}
+
+/// Judges a chain.
+pub trait Verifier: Send + Sync {
+    /// `chain` is leaf first and never empty; `ocsp` is empty without a stapled response; `now` is seconds since 1970.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    fn verify(&self, chain: &[&[u8]], name: &str, ocsp: &[u8], now: u64) -> Result<(), CertificateError>;
+
+    /// Whether a signature scheme is taken that the hello did not offer. REALITY answers every hello with an Ed25519
+    /// leaf, which no browser offers; everybody else says no.
+    fn also(&self, _scheme: u16) -> bool {
+        false
+    }
+}

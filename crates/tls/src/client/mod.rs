@@ -1,0 +1,153 @@
+//! The client's handshake (RFC 8446 section 2 and appendix A.1).
+//!
+//! ```text
+//!   Hello ──ServerHello──▶ Encrypted ──EncryptedExtensions──▶ Chain ──Certificate──▶ Signature ──CertificateVerify──▶
+//!     │▲                                      │ (resumed)                                                            │
+//!     └┘ HelloRetryRequest, once              └────────────────────────────────▶ Finish ◀────────────────────────────┘
+//!                                                                                  │ Finished
+//!                                                                                  ▼ Connected
+//! ```
+//!
+//! Each stage is a type in `stages` that is consumed by the message it waits for; any other message is
+//! `unexpected_message`. This file owns records and alerts, and no rule of the protocol.
+
+mod stages;
+
+use std::sync::Arc;
+
+use crate::certificate::Verifier;
+use crate::channel::Channel;
+use crate::error::{Error, LocalError};
+use crate::hello::{Ask, Author, Random, SystemRandom};
+use crate::names::version;
+use crate::ticket::{Ticket, Tickets};
+use crate::{Connected, Progress, record};
+
+use stages::Stage;
+
+/// What every connection of a kind shares.
+pub struct Config {
+    pub author: Arc<dyn Author>,
+    pub verifier: Arc<dyn Verifier>,
+    /// Where sessions to resume come from; without it nothing is resumed.
+    pub tickets: Option<Arc<dyn Tickets>>,
+    /// Our application settings for each protocol (draft-vvv-tls-alps); empty ones for what is not listed, as Chrome.
+    pub settings: Vec<(Vec<u8>, Vec<u8>)>,
+    pub random: Arc<dyn Random>,
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("client::Config(..)")
+    }
+}
+
+impl Config {
+    #[must_use]
+    pub fn new(author: Arc<dyn Author>, verifier: Arc<dyn Verifier>) -> Self {
+        Self { author, verifier, tickets: None, settings: Vec::new(), random: Arc::new(SystemRandom) }
+    }
+}
+
+/// What all stages need.
+struct Core {
+    config: Arc<Config>,
+    name: String,
+    now: u64,
+    ticket: Option<Ticket>,
+}
+
+impl Core {
+    fn ask(&self) -> Ask<'_> {
+        Ask { name: &self.name, now: self.now, ticket: self.ticket.as_ref(), random: &*self.config.random }
+    }
+}
+
+/// A client's handshake in progress.
+pub struct Client {
+    core: Core,
+    channel: Channel,
+    stage: Stage,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Client({})", self.stage.name())
+    }
+}
+
+impl Client {
+    /// Starts: a handshake, and the bytes to send. `now` is milliseconds since 1970.
+    ///
+    /// # Errors
+    /// [`LocalError`] where the author fails or writes what the engine cannot complete.
+    pub fn start(config: Arc<Config>, name: &str, now: u64) -> Result<(Self, Vec<u8>), LocalError> {
+        let ticket = config.tickets.as_ref().and_then(|tickets| tickets.take(name, now));
+        let mut core = Core { config, name: name.to_owned(), now, ticket };
+        let mut hello = core.config.author.hello(&core.ask())?;
+        stages::prepare(&mut hello, &mut core.ticket, None)?;
+        let mut out = Vec::with_capacity(hello.message.len().saturating_add(64));
+        record::plain_flight(version::TLS10, &hello.message, &hello.records, &mut out);
+        let mut channel = Channel::default();
+        channel.spec_allowed = true;
+        Ok((Self { core, channel, stage: Stage::first(hello) }, out))
+    }
+
+    /// Takes whole records off the front of `input` and appends what is due to `out`, also when it fails: the alert.
+    /// What stands behind the handshake's end stays in `input`.
+    ///
+    /// # Errors
+    /// Any [`Error`]; the handshake is over then.
+    pub fn step(&mut self, input: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<Progress, Error> {
+        let mut taken = 0;
+        let stage = std::mem::replace(&mut self.stage, Stage::Failed);
+        if matches!(stage, Stage::Failed) {
+            // The alert went out with the failure; nothing more is said.
+            return Err(LocalError::State("the handshake has failed").into());
+        }
+        let result = self.run(stage, input, &mut taken, out);
+        input.drain(..taken.min(input.len()));
+        match result {
+            Ok(stage) => {
+                let done = matches!(stage, Stage::Done(_));
+                self.stage = stage;
+                Ok(if done { Progress::Done } else { Progress::NeedMore })
+            }
+            Err(error) => {
+                self.channel.fail(&error, out);
+                Err(error)
+            }
+        }
+    }
+
+    fn run(
+        &mut self,
+        mut stage: Stage,
+        input: &mut [u8],
+        taken: &mut usize,
+        out: &mut Vec<u8>,
+    ) -> Result<Stage, Error> {
+        while !matches!(stage, Stage::Done(_)) {
+            let Some(wire) = self.channel.take(input.get_mut(*taken..).unwrap_or_default())? else { return Ok(stage) };
+            *taken = taken.saturating_add(wire);
+            while let Some(message) = self.channel.next()? {
+                stage = stage.take(&mut self.core, &mut self.channel, &message, out)?;
+                if matches!(stage, Stage::Done(_)) {
+                    break;
+                }
+            }
+        }
+        Ok(stage)
+    }
+
+    /// The second stage; only after [`Progress::Done`].
+    ///
+    /// # Errors
+    /// [`LocalError::State`] when called too early.
+    pub fn finish(self) -> Result<Connected, LocalError> {
+        match self.stage {
+            Stage::Done(connected) => Ok(*connected),
+            _ => Err(LocalError::State("the handshake is not done")),
+        }
+    }
+}

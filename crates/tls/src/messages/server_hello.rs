@@ -1,0 +1,266 @@
+//! ServerHello and HelloRetryRequest, which share a shape (RFC 8446 sections 4.1.3 and 4.1.4).
+
+use super::Extensions;
+use crate::alert::Alert;
+use crate::codec::{self, Reader};
+use crate::error::{LocalError, RemoteError};
+use crate::hello::Offered;
+use crate::names::{extension, message, version};
+
+/// The random of a HelloRetryRequest: SHA-256 of "HelloRetryRequest" (RFC 8446 section 4.1.3).
+pub const RETRY: [u8; 32] = [
+    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11,
+    0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+];
+/// Last eight bytes of the random of a TLS 1.3 server that was made to speak less: "DOWNGRD" and 1 or 0 (section
+/// 4.1.3).
+const DOWNGRADE: &[u8] = b"DOWNGRD";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerHello {
+    pub random: [u8; 32],
+    pub session_id: Vec<u8>,
+    pub suite: u16,
+    /// Group and key of the server's share.
+    pub share: Option<(u16, Vec<u8>)>,
+    /// Index of the accepted PSK.
+    pub psk: Option<u16>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HelloRetryRequest {
+    pub session_id: Vec<u8>,
+    pub suite: u16,
+    /// The group that a share is wanted of.
+    pub group: Option<u16>,
+    pub cookie: Option<Vec<u8>>,
+}
+
+/// Either of the two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Hello(ServerHello),
+    Retry(HelloRetryRequest),
+}
+
+impl Answer {
+    /// Parses the body against what was offered.
+    ///
+    /// A server that picks an older version gets `protocol_version`, as BoringSSL (and so Chrome) answers a version
+    /// it does not do (ssl/handshake_client.cc, do_read_server_hello), unless its random says that somebody forced it
+    /// to: then `illegal_parameter` (RFC 8446 section 4.1.3).
+    ///
+    /// # Errors
+    /// The alerts of sections 4.1.3, 4.1.4 and 4.2.
+    pub fn parse(body: &[u8], offered: &Offered) -> Result<Self, RemoteError> {
+        let mut r = Reader::new(body);
+        let legacy = r.u16()?;
+        let random: [u8; 32] = r.array()?;
+        let session_id = r.vec8()?.rest();
+        if session_id.len() > 32 {
+            return Err(RemoteError::decode("a session id that is too long"));
+        }
+        let suite = r.u16()?;
+        let compression = r.u8()?;
+        // TLS 1.2 and older may leave the list out; that is told apart below.
+        let list = if r.is_empty() { Reader::new(&[]) } else { r.vec16()? };
+        r.end()?;
+        let extensions = Extensions::parse(list)?;
+        match extensions.get(extension::SUPPORTED_VERSIONS) {
+            None => {
+                let sentinel = random.get(24..31) == Some(DOWNGRADE) && matches!(random.last(), Some(0 | 1));
+                return Err(if sentinel {
+                    RemoteError::illegal("somebody forced an older version")
+                } else {
+                    RemoteError::new(Alert::PROTOCOL_VERSION, "an older version")
+                });
+            }
+            Some(mut chosen) => {
+                let chosen = (chosen.u16()?, chosen.end()?).0;
+                // Section 4.2.1: neither what was not offered nor an older version may be chosen here.
+                if chosen != version::TLS13 || !offered.versions.contains(&chosen) {
+                    return Err(RemoteError::illegal("a version that was not offered"));
+                }
+            }
+        }
+        if legacy != version::TLS12 || compression != 0 || session_id != offered.session_id {
+            return Err(RemoteError::illegal("version, compression or session id"));
+        }
+        if !offered.suites.contains(&suite) {
+            return Err(RemoteError::illegal("a suite that was not offered"));
+        }
+        if random == RETRY {
+            Self::retry(suite, session_id, &extensions, offered)
+        } else {
+            Self::hello(random, suite, session_id, &extensions, offered)
+        }
+    }
+
+    fn retry(suite: u16, id: &[u8], extensions: &Extensions<'_>, offered: &Offered) -> Result<Self, RemoteError> {
+        let allowed = [extension::SUPPORTED_VERSIONS, extension::KEY_SHARE, extension::ECH];
+        extensions.only(offered, &allowed, &[extension::COOKIE])?;
+        let group = match extensions.get(extension::KEY_SHARE) {
+            None => None,
+            Some(mut data) => Some((data.u16()?, data.end()?).0),
+        };
+        let cookie = match extensions.get(extension::COOKIE) {
+            None => None,
+            Some(mut data) => Some((data.vec16()?.some()?.rest().to_vec(), data.end()?).0),
+        };
+        Ok(Self::Retry(HelloRetryRequest { session_id: id.to_vec(), suite, group, cookie }))
+    }
+
+    fn hello(
+        random: [u8; 32],
+        suite: u16,
+        id: &[u8],
+        extensions: &Extensions<'_>,
+        offered: &Offered,
+    ) -> Result<Self, RemoteError> {
+        let allowed = [extension::SUPPORTED_VERSIONS, extension::KEY_SHARE, extension::PRE_SHARED_KEY];
+        extensions.only(offered, &allowed, &[])?;
+        let share = match extensions.get(extension::KEY_SHARE) {
+            None => None,
+            Some(mut data) => {
+                let group = data.u16()?;
+                let key = data.vec16()?.some()?.rest().to_vec();
+                data.end()?;
+                Some((group, key))
+            }
+        };
+        let psk = match extensions.get(extension::PRE_SHARED_KEY) {
+            None => None,
+            Some(mut data) => Some((data.u16()?, data.end()?).0),
+        };
+        Ok(Self::Hello(ServerHello { random, session_id: id.to_vec(), suite, share, psk }))
+    }
+}
+
+fn write(
+    random: &[u8; 32],
+    id: &[u8],
+    suite: u16,
+    extensions: impl FnOnce(&mut codec::Writer),
+) -> Result<Vec<u8>, LocalError> {
+    codec::message(message::SERVER_HELLO, |w| {
+        w.u16(version::TLS12);
+        w.put(random);
+        w.vec8(|w| w.put(id));
+        w.u16(suite);
+        w.u8(0);
+        w.vec16(|w| {
+            w.extension(extension::SUPPORTED_VERSIONS, |w| w.u16(version::TLS13));
+            extensions(w);
+        });
+    })
+}
+
+impl ServerHello {
+    /// # Errors
+    /// [`LocalError::Config`] where a field is too long.
+    pub fn write(&self) -> Result<Vec<u8>, LocalError> {
+        write(&self.random, &self.session_id, self.suite, |w| {
+            if let Some((group, key)) = &self.share {
+                w.extension(extension::KEY_SHARE, |w| {
+                    w.u16(*group);
+                    w.vec16(|w| w.put(key));
+                });
+            }
+            if let Some(index) = self.psk {
+                w.extension(extension::PRE_SHARED_KEY, |w| w.u16(index));
+            }
+        })
+    }
+}
+
+impl HelloRetryRequest {
+    /// # Errors
+    /// As [`ServerHello::write`].
+    pub fn write(&self) -> Result<Vec<u8>, LocalError> {
+        write(&RETRY, &self.session_id, self.suite, |w| {
+            if let Some(group) = self.group {
+                w.extension(extension::KEY_SHARE, |w| w.u16(group));
+            }
+            if let Some(cookie) = &self.cookie {
+                w.extension(extension::COOKIE, |w| w.vec16(|w| w.put(cookie)));
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offered() -> Offered {
+        Offered {
+            session_id: vec![7; 32],
+            suites: vec![0x1301],
+            versions: vec![0x0304, 0x0303],
+            extensions: vec![43, 51, 16, 41],
+            ..Offered::default()
+        }
+    }
+
+    fn hello() -> ServerHello {
+        ServerHello {
+            random: [9; 32],
+            session_id: vec![7; 32],
+            suite: 0x1301,
+            share: Some((29, vec![1])),
+            psk: Some(0),
+        }
+    }
+
+    #[test]
+    fn round_trips() {
+        let bytes = hello().write().unwrap();
+        assert_eq!(Answer::parse(&bytes[4..], &offered()).unwrap(), Answer::Hello(hello()));
+        let retry =
+            HelloRetryRequest { session_id: vec![7; 32], suite: 0x1301, group: Some(23), cookie: Some(vec![1, 2]) };
+        let bytes = retry.write().unwrap();
+        assert_eq!(Answer::parse(&bytes[4..], &offered()).unwrap(), Answer::Retry(retry));
+    }
+
+    #[test]
+    fn each_fault_has_its_alert() {
+        let parse = |edit: &dyn Fn(&mut ServerHello)| {
+            let mut it = hello();
+            edit(&mut it);
+            Answer::parse(&it.write().unwrap()[4..], &offered()).unwrap_err().alert.name()
+        };
+        assert_eq!(parse(&|h| h.session_id = vec![]), "illegal_parameter");
+        assert_eq!(parse(&|h| h.suite = 0x1302), "illegal_parameter");
+        assert_eq!(parse(&|h| h.share = Some((29, vec![]))), "decode_error");
+        assert_eq!(parse(&|h| h.session_id = vec![0; 33]), "decode_error");
+        // TLS 1.2: no supported_versions; with and without the sentinel.
+        let old = |tail: &[u8]| {
+            let mut random = [1; 32];
+            random[24..].copy_from_slice(tail);
+            let body = [&[3, 3][..], &random, &[0, 0xc0, 0x2f, 0]].concat();
+            Answer::parse(&body, &offered()).unwrap_err().alert.name()
+        };
+        assert_eq!(old(b"DOWNGRD\x01"), "illegal_parameter");
+        assert_eq!(old(b"DOWNGRD\x00"), "illegal_parameter");
+        assert_eq!(old(b"DOWNGRD\x02"), "protocol_version");
+        assert_eq!(old(b"whatever"), "protocol_version");
+        let with = |extensions: &[u8]| {
+            let length = u16::try_from(extensions.len()).unwrap().to_be_bytes();
+            let body = [&[3, 3][..], &[1; 32], &[32], &[7; 32], &[0x13, 1, 0], &length, extensions].concat();
+            Answer::parse(&body, &offered()).map(|_| ()).map_err(|e| e.alert.name())
+        };
+        for (at, value) in [(1, 1), (1, 4), (69, 1)] {
+            let head = [&[3, 3][..], &[1; 32], &[32], &[7; 32], &[0x13, 1, 0, 0, 6, 0, 43, 0, 2, 3, 4]];
+            let mut body = head.concat();
+            assert!(Answer::parse(&body, &offered()).is_ok());
+            body[at] = value;
+            assert_eq!(Answer::parse(&body, &offered()).unwrap_err().alert.name(), "illegal_parameter", "byte {at}");
+        }
+        assert_eq!(with(&[0, 43, 0, 2, 3, 4]), Ok(()));
+        assert_eq!(with(&[0, 43, 0, 2, 3, 3]), Err("illegal_parameter"));
+        assert_eq!(with(&[0, 43, 0, 2, 3, 4, 0, 43, 0, 2, 3, 4]), Err("illegal_parameter"));
+        assert_eq!(with(&[0, 43, 0, 2, 3, 4, 0, 16, 0, 0]), Err("illegal_parameter"));
+        assert_eq!(with(&[0, 43, 0, 2, 3, 4, 0x12, 0x34, 0, 0]), Err("unsupported_extension"));
+        assert_eq!(with(&[0, 43, 0, 3, 3, 4, 0]), Err("decode_error"));
+    }
+}

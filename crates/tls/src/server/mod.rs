@@ -1,0 +1,158 @@
+//! A server's handshake, as small as REALITY and tests need it (RFC 8446 section 2 and appendix A.2): one certificate,
+//! no client authentication, resumption only where a ticket key is given.
+//!
+//! ```text
+//!   Hello ──ClientHello──▶ (Settings ──client's EncryptedExtensions──▶) Finish ──Finished──▶ Connected
+//!     │▲
+//!     └┘ HelloRetryRequest, once, where no share fits
+//! ```
+
+pub mod key;
+mod stages;
+pub mod ticketer;
+
+use std::sync::Arc;
+
+use crate::channel::Channel;
+use crate::error::{Error, LocalError};
+use crate::hello::{Random, SystemRandom};
+use crate::names::group;
+use crate::suite::Suite;
+use crate::{Connected, Progress};
+
+pub use key::SigningKey;
+use stages::Stage;
+pub use ticketer::TicketKey;
+
+/// What every connection shares.
+pub struct Config {
+    /// Leaf first.
+    pub chain: Vec<Vec<u8>>,
+    /// A stapled OCSP response, sent to who asks; empty for none.
+    pub ocsp: Vec<u8>,
+    pub key: SigningKey,
+    /// In order of preference.
+    pub suites: Vec<Suite>,
+    /// In order of preference; a group with a share wins over one without.
+    pub groups: Vec<u16>,
+    /// In order of preference; empty ignores the client's.
+    pub alpn: Vec<Vec<u8>>,
+    /// Our application settings for each protocol that has them.
+    pub settings: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The Certificate message's body as compressed beforehand: algorithm, its length, the bytes (RFC 8879).
+    pub compressed: Option<(u16, usize, Vec<u8>)>,
+    pub record_size_limit: Option<u16>,
+    /// Signs even with a scheme that the client did not offer: REALITY's Ed25519 leaf.
+    pub sign_always: bool,
+    /// Seals tickets; without it nothing is resumed.
+    pub ticket_key: Option<TicketKey>,
+    /// Tickets for each connection.
+    pub tickets: u8,
+    pub random: Arc<dyn Random>,
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("server::Config(..)")
+    }
+}
+
+impl Config {
+    #[must_use]
+    pub fn new(chain: Vec<Vec<u8>>, key: SigningKey) -> Self {
+        Self {
+            chain,
+            ocsp: Vec::new(),
+            key,
+            suites: Suite::ALL.to_vec(),
+            groups: vec![group::X25519MLKEM768, group::X25519, group::P256, group::P384],
+            alpn: Vec::new(),
+            settings: Vec::new(),
+            compressed: None,
+            record_size_limit: None,
+            sign_always: false,
+            ticket_key: None,
+            tickets: 0,
+            random: Arc::new(SystemRandom),
+        }
+    }
+}
+
+/// A server's handshake in progress.
+pub struct Server {
+    config: Arc<Config>,
+    now: u64,
+    channel: Channel,
+    stage: Stage,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Server(..)")
+    }
+}
+
+impl Server {
+    /// `now` is milliseconds since 1970.
+    #[must_use]
+    pub fn new(config: Arc<Config>, now: u64) -> Self {
+        Self { config, now, channel: Channel::default(), stage: Stage::first() }
+    }
+
+    /// As [`crate::client::Client::step`].
+    ///
+    /// # Errors
+    /// Any [`Error`]; the handshake is over then, and the alert is in `out`.
+    pub fn step(&mut self, input: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<Progress, Error> {
+        let mut taken = 0;
+        let stage = std::mem::replace(&mut self.stage, Stage::Failed);
+        if matches!(stage, Stage::Failed) {
+            // The alert went out with the failure; nothing more is said.
+            return Err(LocalError::State("the handshake has failed").into());
+        }
+        let result = self.run(stage, input, &mut taken, out);
+        input.drain(..taken.min(input.len()));
+        match result {
+            Ok(stage) => {
+                let done = matches!(stage, Stage::Done(_));
+                self.stage = stage;
+                Ok(if done { Progress::Done } else { Progress::NeedMore })
+            }
+            Err(error) => {
+                self.channel.fail(&error, out);
+                Err(error)
+            }
+        }
+    }
+
+    fn run(
+        &mut self,
+        mut stage: Stage,
+        input: &mut [u8],
+        taken: &mut usize,
+        out: &mut Vec<u8>,
+    ) -> Result<Stage, Error> {
+        while !matches!(stage, Stage::Done(_)) {
+            let Some(wire) = self.channel.take(input.get_mut(*taken..).unwrap_or_default())? else { return Ok(stage) };
+            *taken = taken.saturating_add(wire);
+            while let Some(message) = self.channel.next()? {
+                stage = stage.take(&self.config, self.now, &mut self.channel, &message, out)?;
+                if matches!(stage, Stage::Done(_)) {
+                    break;
+                }
+            }
+        }
+        Ok(stage)
+    }
+
+    /// The second stage; only after [`Progress::Done`].
+    ///
+    /// # Errors
+    /// [`LocalError::State`] when called too early.
+    pub fn finish(self) -> Result<Connected, LocalError> {
+        match self.stage {
+            Stage::Done(connected) => Ok(*connected),
+            _ => Err(LocalError::State("the handshake is not done")),
+        }
+    }
+}

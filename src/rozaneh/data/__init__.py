@@ -1,0 +1,1 @@
+"""What Rozaneh knows of the world outside: documents that age faster than programs."""
