@@ -19,7 +19,7 @@
 //! | [`record`], `channel`, [`traffic`] | records: in place, during the handshake, and after it |
 //! | [`hello`], [`messages`] | handshake messages, read and written |
 //! | [`certificate`], [`ticket`] | who the peer is, and how to meet it again |
-//! | [`client`], [`server`] | the two state machines; each state is a type |
+//! | [`client`], [`server`], `shake` | the two state machines, each state a type; the loop that drives them |
 //!
 //! Primitives come from aws-lc-rs alone. Secrets are wiped when dropped, and compared in constant time. Nothing that a
 //! peer sends can panic: no indexing, no unwrapping, no arithmetic that can overflow on its numbers.
@@ -52,6 +52,7 @@ pub mod profile;
 pub mod record;
 pub mod schedule;
 pub mod server;
+mod shake;
 pub mod suite;
 pub mod ticket;
 pub mod traffic;

@@ -10,7 +10,8 @@ from random import Random
 from typing import Literal
 
 from rozaneh.lab.api import PASS, Action, Drop, Inject, Verdict
-from rozaneh.lab.packet import ACK, FIN, PSH, RST, Packet, tcp_packet
+from rozaneh.lab.censors.base import reply
+from rozaneh.lab.packet import ACK, FIN, PSH, RST, Packet
 from rozaneh.lab.resets import Reset, answer, draw, named
 from rozaneh.lab.residual import Key, Residual
 from rozaneh.lab.watch import WatchSettings
@@ -150,16 +151,13 @@ class Strike:
     def _page(self, p: Packet, page: bytes, why: str) -> Inject:
         tcp = p.tcp
         assert tcp is not None  # noqa: S101 - `hit` looked
-        raw = tcp_packet(
-            p.ip.dst_bytes,
-            p.ip.src_bytes,
-            tcp.dport,
-            tcp.sport,
-            seq=tcp.ack,
+        return reply(
+            p,
+            tcp,
+            FIN | PSH | ACK,  # one packet, page and end [C Bock USENIX'21 table 4]
             ack=tcp.seq + len(p.payload),
-            flags=FIN | PSH | ACK,  # one packet, page and end [C Bock USENIX'21 table 4]
             window=2_000,
             payload=page,
             ident=self._rng.randrange(1 << 16),  # random IPID [T #226]
+            why=why,
         )
-        return Inject(raw, to="in" if p.outbound else "out", why=why)

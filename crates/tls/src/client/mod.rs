@@ -20,6 +20,7 @@ use crate::channel::Channel;
 use crate::error::{Error, LocalError};
 use crate::hello::{Ask, Author, Random, SystemRandom};
 use crate::names::version;
+use crate::shake::Shake;
 use crate::ticket::{Ticket, Tickets};
 use crate::{Connected, Progress, record};
 
@@ -65,14 +66,12 @@ impl Core {
 
 /// A client's handshake in progress.
 pub struct Client {
-    core: Core,
-    channel: Channel,
-    stage: Stage,
+    shake: Shake<Stage>,
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Client({})", self.stage.name())
+        write!(f, "Client({})", self.shake.stage.name())
     }
 }
 
@@ -90,7 +89,7 @@ impl Client {
         record::plain_flight(version::TLS10, &hello.message, &hello.records, &mut out);
         let mut channel = Channel::default();
         channel.spec_allowed = true;
-        Ok((Self { core, channel, stage: Stage::first(hello) }, out))
+        Ok((Self { shake: Shake { core, channel, stage: Stage::first(hello) } }, out))
     }
 
     /// Takes whole records off the front of `input` and appends what is due to `out`, also when it fails: the alert.
@@ -99,45 +98,7 @@ impl Client {
     /// # Errors
     /// Any [`Error`]; the handshake is over then.
     pub fn step(&mut self, input: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<Progress, Error> {
-        let mut taken = 0;
-        let stage = std::mem::replace(&mut self.stage, Stage::Failed);
-        if matches!(stage, Stage::Failed) {
-            // The alert went out with the failure; nothing more is said.
-            return Err(LocalError::State("the handshake has failed").into());
-        }
-        let result = self.run(stage, input, &mut taken, out);
-        input.drain(..taken.min(input.len()));
-        match result {
-            Ok(stage) => {
-                let done = matches!(stage, Stage::Done(_));
-                self.stage = stage;
-                Ok(if done { Progress::Done } else { Progress::NeedMore })
-            }
-            Err(error) => {
-                self.channel.fail(&error, out);
-                Err(error)
-            }
-        }
-    }
-
-    fn run(
-        &mut self,
-        mut stage: Stage,
-        input: &mut [u8],
-        taken: &mut usize,
-        out: &mut Vec<u8>,
-    ) -> Result<Stage, Error> {
-        while !matches!(stage, Stage::Done(_)) {
-            let Some(wire) = self.channel.take(input.get_mut(*taken..).unwrap_or_default())? else { return Ok(stage) };
-            *taken = taken.saturating_add(wire);
-            while let Some(message) = self.channel.next()? {
-                stage = stage.take(&mut self.core, &mut self.channel, &message, out)?;
-                if matches!(stage, Stage::Done(_)) {
-                    break;
-                }
-            }
-        }
-        Ok(stage)
+        self.shake.step(input, out)
     }
 
     /// The second stage; only after [`Progress::Done`].
@@ -145,9 +106,6 @@ impl Client {
     /// # Errors
     /// [`LocalError::State`] when called too early.
     pub fn finish(self) -> Result<Connected, LocalError> {
-        match self.stage {
-            Stage::Done(connected) => Ok(*connected),
-            _ => Err(LocalError::State("the handshake is not done")),
-        }
+        self.shake.finish()
     }
 }

@@ -17,7 +17,7 @@ use crate::suite::Suite;
 use crate::ticket::Ticket;
 use crate::traffic::{Resumption, Traffic};
 use crate::transcript::Transcript;
-use crate::{Connected, Facts, codec, names};
+use crate::{Connected, Facts, codec, names, shake};
 
 /// Where the handshake is.
 pub(super) enum Stage {
@@ -46,15 +46,25 @@ impl Stage {
             Self::Failed => "failed",
         }
     }
+}
 
-    /// One message on.
-    pub(super) fn take(
-        self,
-        core: &mut Core,
-        channel: &mut Channel,
-        bytes: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<Self, Error> {
+impl shake::Stage for Stage {
+    type Core = Core;
+    const FAILED: Self = Self::Failed;
+
+    fn failed(&self) -> bool {
+        matches!(self, Self::Failed)
+    }
+
+    fn done(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
+
+    fn connected(self) -> Option<Connected> {
+        if let Self::Done(connected) = self { Some(*connected) } else { None }
+    }
+
+    fn take(self, core: &mut Core, channel: &mut Channel, bytes: &[u8], out: &mut Vec<u8>) -> Result<Self, Error> {
         let kind = bytes.first().copied().unwrap_or_default();
         match (self, kind) {
             (Self::Hello(stage), message::SERVER_HELLO) => stage.take(core, channel, bytes, out),

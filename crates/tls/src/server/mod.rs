@@ -17,6 +17,7 @@ use crate::channel::Channel;
 use crate::error::{Error, LocalError};
 use crate::hello::{Random, SystemRandom};
 use crate::names::group;
+use crate::shake::Shake;
 use crate::suite::Suite;
 use crate::{Connected, Progress};
 
@@ -80,10 +81,13 @@ impl Config {
 
 /// A server's handshake in progress.
 pub struct Server {
+    shake: Shake<Stage>,
+}
+
+/// What all stages need.
+struct Core {
     config: Arc<Config>,
     now: u64,
-    channel: Channel,
-    stage: Stage,
 }
 
 impl std::fmt::Debug for Server {
@@ -96,7 +100,7 @@ impl Server {
     /// `now` is milliseconds since 1970.
     #[must_use]
     pub fn new(config: Arc<Config>, now: u64) -> Self {
-        Self { config, now, channel: Channel::default(), stage: Stage::first() }
+        Self { shake: Shake { core: Core { config, now }, channel: Channel::default(), stage: Stage::first() } }
     }
 
     /// As [`crate::client::Client::step`].
@@ -104,45 +108,7 @@ impl Server {
     /// # Errors
     /// Any [`Error`]; the handshake is over then, and the alert is in `out`.
     pub fn step(&mut self, input: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<Progress, Error> {
-        let mut taken = 0;
-        let stage = std::mem::replace(&mut self.stage, Stage::Failed);
-        if matches!(stage, Stage::Failed) {
-            // The alert went out with the failure; nothing more is said.
-            return Err(LocalError::State("the handshake has failed").into());
-        }
-        let result = self.run(stage, input, &mut taken, out);
-        input.drain(..taken.min(input.len()));
-        match result {
-            Ok(stage) => {
-                let done = matches!(stage, Stage::Done(_));
-                self.stage = stage;
-                Ok(if done { Progress::Done } else { Progress::NeedMore })
-            }
-            Err(error) => {
-                self.channel.fail(&error, out);
-                Err(error)
-            }
-        }
-    }
-
-    fn run(
-        &mut self,
-        mut stage: Stage,
-        input: &mut [u8],
-        taken: &mut usize,
-        out: &mut Vec<u8>,
-    ) -> Result<Stage, Error> {
-        while !matches!(stage, Stage::Done(_)) {
-            let Some(wire) = self.channel.take(input.get_mut(*taken..).unwrap_or_default())? else { return Ok(stage) };
-            *taken = taken.saturating_add(wire);
-            while let Some(message) = self.channel.next()? {
-                stage = stage.take(&self.config, self.now, &mut self.channel, &message, out)?;
-                if matches!(stage, Stage::Done(_)) {
-                    break;
-                }
-            }
-        }
-        Ok(stage)
+        self.shake.step(input, out)
     }
 
     /// The second stage; only after [`Progress::Done`].
@@ -150,9 +116,6 @@ impl Server {
     /// # Errors
     /// [`LocalError::State`] when called too early.
     pub fn finish(self) -> Result<Connected, LocalError> {
-        match self.stage {
-            Stage::Done(connected) => Ok(*connected),
-            _ => Err(LocalError::State("the handshake is not done")),
-        }
+        self.shake.finish()
     }
 }

@@ -1,6 +1,6 @@
 //! The server's stages: a type each, consumed by the message it waits for.
 
-use super::{Config, ticketer};
+use super::{Config, Core, ticketer};
 use crate::alert::Alert;
 use crate::channel::Channel;
 use crate::error::{Error, LocalError, RemoteError};
@@ -16,7 +16,7 @@ use crate::schedule::{Early, Master, Secret};
 use crate::suite::Suite;
 use crate::traffic::Traffic;
 use crate::transcript::Transcript;
-use crate::{Connected, Facts, codec};
+use crate::{Connected, Facts, codec, shake};
 
 /// Where the handshake is.
 pub(super) enum Stage {
@@ -39,15 +39,26 @@ impl Stage {
     pub(super) const fn first() -> Self {
         Self::Hello(None)
     }
+}
 
-    pub(super) fn take(
-        self,
-        config: &Config,
-        now: u64,
-        channel: &mut Channel,
-        bytes: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<Self, Error> {
+impl shake::Stage for Stage {
+    type Core = Core;
+    const FAILED: Self = Self::Failed;
+
+    fn failed(&self) -> bool {
+        matches!(self, Self::Failed)
+    }
+
+    fn done(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
+
+    fn connected(self) -> Option<Connected> {
+        if let Self::Done(connected) = self { Some(*connected) } else { None }
+    }
+
+    fn take(self, core: &mut Core, channel: &mut Channel, bytes: &[u8], out: &mut Vec<u8>) -> Result<Self, Error> {
+        let (config, now) = (&core.config, core.now);
         match (self, bytes.first().copied().unwrap_or_default()) {
             (Self::Hello(retried), message::CLIENT_HELLO) => {
                 hello(retried.as_deref(), config, now, channel, bytes, out)

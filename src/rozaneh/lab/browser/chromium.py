@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from rozaneh.lab.browser import loading
 from rozaneh.lab.browser.devtools import DevTools, DevToolsError
 from rozaneh.lab.isolate import LabUnavailable
 from rozaneh.lab.nodes import Node
+from rozaneh.lab.processes import Process
 
 # What it is called, in the order it is looked for.
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -28,7 +29,10 @@ _START_S = 30.0
 _SETTLE_S = 5.0
 _WIDTH, _HEIGHT = 800, 500
 
-_FLAGS = (
+FEATURES_OFF = ("HttpsUpgrades", "HttpsFirstBalancedModeAutoEnable", "OptimizationHints", "MediaRouter")
+
+# For every Chromium here; features and names are each one's own (`flags`).
+_COMMON = (
     "--headless",
     "--remote-debugging-pipe",
     "--disable-gpu",
@@ -41,9 +45,6 @@ _FLAGS = (
     "--disable-sync",
     "--disable-domain-reliability",
     "--disable-auto-reload",
-    "--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,OptimizationHints,MediaRouter",
-    # Its maker's and its packager's names are not even asked for: no question of its own mixes with what is measured.
-    "--host-resolver-rules=MAP *.google.com ~NOTFOUND, MAP *.googleapis.com ~NOTFOUND, MAP *.duckduckgo.com ~NOTFOUND",
     "--metrics-recording-only",
     "--password-store=basic",
     "--mute-audio",
@@ -52,6 +53,21 @@ _FLAGS = (
     # The lab's programs run as (a namespace's) root, for whom Chromium has no sandbox; the pages are our own.
     "--no-sandbox",
 )
+
+
+def flags(features_off: Sequence[str], names: str) -> tuple[str, ...]:
+    """A command line's flags: without these features, and with these rules for names."""
+    return (*_COMMON, f"--disable-features={','.join(features_off)}", f"--host-resolver-rules={names}")
+
+
+_FLAGS = flags(
+    FEATURES_OFF,
+    # Its maker's and its packager's names are not even asked for: no question of its own mixes with what is measured.
+    "MAP *.google.com ~NOTFOUND, MAP *.googleapis.com ~NOTFOUND, MAP *.duckduckgo.com ~NOTFOUND",
+)
+
+# There is no bus in a world, and none is looked for elsewhere.
+NO_BUS = {"DBUS_SESSION_BUS_ADDRESS": "disabled:", "DBUS_SYSTEM_BUS_ADDRESS": "disabled:"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +93,43 @@ def find() -> str:
     return program
 
 
-def trust(node: Node, authority: Path) -> None:
-    """Puts the world's root into the throwaway certificate store under the node's HOME."""
+def make_store(store: Path, authority: Path, run: Callable[[list[str]], tuple[int, str]]) -> None:
+    """Makes the certificate store in the folder `store` and puts a root into it; `run` gives exit code and output."""
     if shutil.which("certutil") is None:
         raise LabUnavailable("certutil is missing: `apt-get install libnss3-tools`")
-    store = node.home / ".pki" / "nssdb"
-    store.mkdir(parents=True, mode=0o700)
     for argv in (
         ["certutil", "-N", "-d", f"sql:{store}", "--empty-password"],
         ["certutil", "-A", "-d", f"sql:{store}", "-n", "world", "-t", "C,,", "-i", str(authority)],
     ):
-        code, output = node.run(argv)
+        code, output = run(argv)
         if code:
             raise LabUnavailable(f"certutil failed: {output.strip()}")
+
+
+def trust(node: Node, authority: Path) -> None:
+    """Puts the world's root into the throwaway certificate store under the node's HOME."""
+    store = node.home / ".pki" / "nssdb"
+    store.mkdir(parents=True, mode=0o700)
+    make_store(store, authority, node.run)
+
+
+def start(spawn: Callable[[dict[int, int]], Process], timeout: float) -> tuple[Process, DevTools, str]:
+    """Starts a Chromium on the pipe that `spawn` gives it: the program, its protocol and what it calls itself."""
+    commands_in, commands_out = os.pipe()
+    answers_in, answers_out = os.pipe()
+    try:
+        process = spawn({3: commands_in, 4: answers_out})
+    finally:
+        os.close(commands_in)
+        os.close(answers_out)
+    tools = DevTools(commands_out, answers_in)
+    try:
+        version = tools.call("Browser.getVersion", timeout=timeout)
+    except DevToolsError as error:
+        tools.close()
+        process.kill()
+        raise LabUnavailable(f"Chromium did not start: {error}; {process.output()[-500:]}") from error
+    return process, tools, str(version["product"])
 
 
 class Chromium:
@@ -100,26 +140,14 @@ class Chromium:
         argv = [find(), *_FLAGS, f"--user-data-dir={self._profile}"]
         if proxy:
             argv.append(f"--proxy-server={proxy}")
-        commands_in, commands_out = os.pipe()
-        answers_in, answers_out = os.pipe()
-        self._log = node.folder / f"chromium-{name}.log"
+        log = node.folder / f"chromium-{name}.log"
         try:
-            self._process = node.spawn(
-                argv,
-                env={"DBUS_SESSION_BUS_ADDRESS": "disabled:", "DBUS_SYSTEM_BUS_ADDRESS": "disabled:"},
-                log=self._log,
-                descriptors={3: commands_in, 4: answers_out},
+            self._process, self._tools, self.version = start(
+                lambda descriptors: node.spawn(argv, env=NO_BUS, log=log, descriptors=descriptors), _START_S
             )
-        finally:
-            os.close(commands_in)
-            os.close(answers_out)
-        self._tools = DevTools(commands_out, answers_in)
-        try:
-            version = self._tools.call("Browser.getVersion", timeout=_START_S)
-        except DevToolsError as error:
-            self.close()
-            raise LabUnavailable(f"Chromium did not start: {error}; {self._process.output()[-500:]}") from error
-        self.version = str(version["product"])
+        except BaseException:
+            shutil.rmtree(self._profile, ignore_errors=True)
+            raise
 
     def __enter__(self) -> Chromium:
         return self

@@ -18,18 +18,14 @@ from typing import Protocol
 
 from rozaneh.lab import processes
 from rozaneh.lab.browser import chromium
-from rozaneh.lab.browser.devtools import DevTools, DevToolsError
+from rozaneh.lab.browser.devtools import DevToolsError
 from rozaneh.lab.isolate import LabUnavailable
 
 # Names of RFC 2606 section 2, so that none of them can be somebody's.
 NAMES = "garden-photos.example"
 
 _START_S = 60.0
-_OWN = ("--host-resolver-rules=", "--disable-features=")
-_FEATURES = (
-    "HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,OptimizationHints,MediaRouter,"
-    "LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets"
-)
+_FEATURES_OFF = (*chromium.FEATURES_OFF, "LocalNetworkAccessChecks", "LocalNetworkAccessChecksWebSockets")
 
 # Starts to fetch; `labFetched` becomes a promise of how many were answered.
 _FETCH = """
@@ -96,26 +92,18 @@ class Headless:
     def _start(self, program: str, home: Path, port: int) -> None:
         argv = [
             program,
-            *(flag for flag in chromium._FLAGS if not flag.startswith(_OWN)),
-            f"--disable-features={_FEATURES}",
-            f"--host-resolver-rules=MAP *.{NAMES} 127.0.0.1:{port}, MAP * ~NOTFOUND",
+            *chromium.flags(_FEATURES_OFF, f"MAP *.{NAMES} 127.0.0.1:{port}, MAP * ~NOTFOUND"),
             f"--user-data-dir={self._folder / 'profile'}",
         ]
         env = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ}
         env |= {"HOME": str(home), "TMPDIR": str(self._folder), "XDG_RUNTIME_DIR": str(self._folder)}
-        env |= {"DBUS_SESSION_BUS_ADDRESS": "disabled:", "DBUS_SYSTEM_BUS_ADDRESS": "disabled:"}
-        commands_in, commands_out = os.pipe()
-        answers_in, answers_out = os.pipe()
+        log = self._folder / "log"
+        self._process, self._tools, product = chromium.start(
+            lambda descriptors: processes.spawn(argv, env=env | chromium.NO_BUS, log=log, descriptors=descriptors),
+            _START_S,
+        )
+        self.version = product.partition("/")[2]
         try:
-            self._process = processes.spawn(
-                argv, env=env, log=self._folder / "log", descriptors={3: commands_in, 4: answers_out}
-            )
-        finally:
-            os.close(commands_in)
-            os.close(answers_out)
-        self._tools = DevTools(commands_out, answers_in)
-        try:
-            self.version = str(self._tools.call("Browser.getVersion", timeout=_START_S)["product"]).partition("/")[2]
             target = self._tools.call("Target.createTarget", {"url": "about:blank"})["targetId"]
             attached = self._tools.call("Target.attachToTarget", {"targetId": target, "flatten": True})
             self._session = str(attached["sessionId"])
@@ -165,13 +153,5 @@ class Headless:
 
 def trust(store: Path, authority: Path) -> None:
     """Makes the certificate store in the folder `store`, with the run's root in it."""
-    if shutil.which("certutil") is None:
-        raise LabUnavailable("certutil is missing: `apt-get install libnss3-tools`")
-    for argv in (
-        ["certutil", "-N", "-d", f"sql:{store}", "--empty-password"],
-        ["certutil", "-A", "-d", f"sql:{store}", "-n", "world", "-t", "C,,", "-i", str(authority)],
-    ):
-        process = processes.spawn(argv, env={"PATH": os.environ["PATH"], "HOME": str(store)})
-        code, output = process.finish(30)
-        if code:
-            raise LabUnavailable(f"certutil failed: {output.strip()}")
+    env = {"PATH": os.environ["PATH"], "HOME": str(store)}
+    chromium.make_store(store, authority, lambda argv: processes.spawn(argv, env=env).finish(30))

@@ -5,6 +5,7 @@ A kind's name is its file's name. Its parameters are data, and its docstring nam
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from random import Random
@@ -14,9 +15,15 @@ from rozaneh.lab.api import Censor, Params
 _HELPERS = frozenset({"base"})
 
 
+@functools.cache
+def _kinds() -> tuple[str, ...]:
+    # Chains are built by the thousand; the folder is read once.
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _HELPERS))
+
+
 def kinds() -> list[str]:
     """The kinds there are."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _HELPERS)
+    return list(_kinds())
 
 
 def summary(kind: str) -> str:
@@ -26,7 +33,7 @@ def summary(kind: str) -> str:
 
 def make(kind: str, params: Params, rng: Random) -> Censor:
     """A censor of the kind called `kind`; `ValueError` says what is wrong with its name or parameters."""
-    if kind not in kinds():
+    if kind not in _kinds():
         raise ValueError(f"there is no censor {kind!r}; there are: {', '.join(kinds())}")
     made: Censor = importlib.import_module(f"{__name__}.{kind}").Censor(params, rng)
     return made

@@ -13,9 +13,9 @@ from typing import ClassVar
 
 from rozaneh.lab import dnsmessage
 from rozaneh.lab.api import DONE, PASS, Drop, Inject, Params, Verdict
-from rozaneh.lab.censors.base import Settings, read_settings
+from rozaneh.lab.censors.base import Settings, read_settings, reply
 from rozaneh.lab.names import NameList, place
-from rozaneh.lab.packet import ACK, PSH, SYN, Packet, packed_address, tcp_packet
+from rozaneh.lab.packet import ACK, PSH, SYN, Packet, packed_address
 from rozaneh.lab.reassembly import Stream
 
 _MAX_STREAM = 4_096  # bytes of queries that are looked at
@@ -108,20 +108,17 @@ class Censor:
                 address = candidate
                 break
         message = dnsmessage.malformed_answer(query, address, ttl=settings.record_ttl, flags=settings.flags)
-        raw = tcp_packet(
-            p.ip.dst_bytes,
-            p.ip.src_bytes,
-            tcp.dport,
-            tcp.sport,
-            seq=tcp.ack,
+        return reply(
+            p,
+            tcp,
+            PSH | ACK,
             ack=tcp.seq + len(p.payload),
-            flags=PSH | ACK,
             window=65_535,
             payload=len(message).to_bytes(2, "big") + message,
             ttl=settings.ip_ttl,
             ident=self._rng.randrange(1 << 16),
+            why=why,
         )
-        return Inject(raw, to="in", why=why)
 
 
 def _messages(stream: bytes) -> list[bytes]:

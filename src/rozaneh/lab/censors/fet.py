@@ -17,9 +17,9 @@ from random import Random
 from typing import ClassVar, Literal
 
 from rozaneh.lab.api import PASS, Drop, Params, Verdict
-from rozaneh.lab.censors.base import Settings, read_settings
+from rozaneh.lab.censors.base import Settings, first_payload, read_settings
 from rozaneh.lab.codec import classify
-from rozaneh.lab.packet import ACK, SYN, Packet
+from rozaneh.lab.packet import Packet
 from rozaneh.lab.residual import Key, Residual
 
 Variant = Literal["paper", "artefact", "ndpi"]
@@ -105,19 +105,11 @@ class Censor:
             return PASS
         if self._residual.hit(p, now):
             return Drop("residual")
-        flow = p.flow
-        if "judged" in flow:
+        first = first_payload(p)
+        if first is None:
             return PASS
-        tcp = p.tcp
-        if tcp is None:
-            return PASS
-        if tcp.flags & (SYN | ACK) == SYN:
-            flow["syn"] = True
-        payload = p.payload
-        if not payload:
-            return PASS
-        flow["judged"] = True
-        if (self._settings.needs_syn and "syn" not in flow) or not p.inside_first:
+        payload, syn = first
+        if (self._settings.needs_syn and not syn) or not p.inside_first:
             return PASS
         if self._exemptions.find(payload) or self._rng.random() >= self._settings.rate:
             return PASS

@@ -24,10 +24,10 @@ from random import Random
 from typing import ClassVar, Literal
 
 from rozaneh.lab.api import PASS, Drop, Params, Probe, Probed, Verdict
-from rozaneh.lab.censors.base import Settings, read_settings
+from rozaneh.lab.censors.base import Settings, first_payload, read_settings
 from rozaneh.lab.codec import classify
 from rozaneh.lab.nullroutes import By, NullRoutes
-from rozaneh.lab.packet import ACK, SYN, Packet, packed_address, text_address
+from rozaneh.lab.packet import Packet, packed_address, text_address
 
 NR1_AROUND = (8, 12, 16, 22, 33, 41, 49)
 NR1_LENGTHS = tuple(n + step for n in NR1_AROUND for step in (-1, 0, 1))
@@ -125,19 +125,11 @@ class Censor:
             return Drop(f"null route, {blocked}")
         if p.outbound != p.inside_first or not (p.outbound or self._settings.inbound):
             return PASS
-        flow = p.flow
-        if "judged" in flow:
+        first = first_payload(p)
+        if first is None:
             return PASS
-        tcp = p.tcp
-        if tcp is None:
-            return PASS
-        if tcp.flags & (SYN | ACK) == SYN:
-            flow["syn"] = True
-        payload = p.payload
-        if not payload:
-            return PASS
-        flow["judged"] = True
-        if "syn" not in flow or self._rng.random() >= self._settings.rate * self.weight(payload):
+        payload, syn = first
+        if not syn or self._rng.random() >= self._settings.rate * self.weight(payload):
             return PASS
         payload = payload[:_MAX_PAYLOAD]
         return PASS if not p.outbound and payload in self._sent else self._suspect(p, payload, now)

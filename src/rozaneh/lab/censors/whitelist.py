@@ -14,12 +14,12 @@ from __future__ import annotations
 from random import Random
 from typing import Any, ClassVar, Literal
 
-from rozaneh.lab.api import DONE, PASS, Drop, Inject, Params, Verdict
-from rozaneh.lab.censors.base import Settings, read_settings, reset_sender, segment_length
+from rozaneh.lab.api import DONE, PASS, Drop, Params, Verdict
+from rozaneh.lab.censors.base import Settings, read_settings, reply, reset_sender, segment_length
 from rozaneh.lab.codec.clienthello import More
 from rozaneh.lab.codec.quicframes import Habits, HelloReader
 from rozaneh.lab.names import NameList
-from rozaneh.lab.packet import ACK, FIN, ICMP, ICMPV6, SYN, Packet, Tcp, tcp_packet
+from rozaneh.lab.packet import ACK, FIN, ICMP, ICMPV6, SYN, Packet, Tcp
 from rozaneh.lab.reassembly import Stream
 from rozaneh.lab.residual import Residual
 from rozaneh.lab.rules import Prefixes
@@ -186,20 +186,6 @@ class Censor:
         if not p.outbound or failure in ("drop", "drop_syn"):
             return Drop(why)
         if failure == "fin" and not tcp.flags & SYN:
-            return [Drop(why), _end(p, tcp, why)]
+            ack = tcp.seq + segment_length(p, tcp)
+            return [Drop(why), reply(p, tcp, FIN | ACK, ack=ack, window=1_024, why=why)]
         return [Drop(why), reset_sender(p, tcp, why=why)]
-
-
-def _end(p: Packet, tcp: Tcp, why: str) -> Inject:
-    """An end of file in the server's name."""
-    raw = tcp_packet(
-        p.ip.dst_bytes,
-        p.ip.src_bytes,
-        tcp.dport,
-        tcp.sport,
-        seq=tcp.ack,
-        ack=tcp.seq + segment_length(p, tcp),
-        flags=FIN | ACK,
-        window=1_024,
-    )
-    return Inject(raw, to="in", why=why)
