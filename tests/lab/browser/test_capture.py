@@ -92,6 +92,29 @@ def test_the_command_compares_what_the_program_writes(
     assert {row["field"] for row in answer["against_browser"]["widest"]} >= {"session_id.length"}
 
 
+class Flaky:
+    """A browser whose first visits fail, as one does on a busy machine."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+        self.visits = 0
+
+    def open(self, url: str) -> str:
+        self.visits += 1
+        return "net::ERR_SOCKET_NOT_CONNECTED" if self.visits <= self.failures else ""
+
+
+@pytest.mark.parametrize(("failures", "visits", "opens"), [(0, 1, True), (2, 3, True), (9, 3, False)])
+def test_a_page_that_fails_is_asked_for_again_and_not_for_ever(failures: int, visits: int, opens: bool) -> None:
+    browser = Flaky(failures)
+    if opens:
+        capture.open_page(browser, "https://x.example/")
+    else:
+        with pytest.raises(capture.CaptureError, match="ERR_SOCKET_NOT_CONNECTED"):
+            capture.open_page(browser, "https://x.example/")
+    assert browser.visits == visits
+
+
 def test_what_cannot_be_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = str(tmp_path / "x.json")
     assert invoke("capture", "lynx", "--out", out).exit_code == 2

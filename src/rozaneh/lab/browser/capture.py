@@ -11,6 +11,7 @@ import platform
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from rozaneh.data.browsers import schema
 from rozaneh.data.browsers.schema import Browser
@@ -24,7 +25,7 @@ from rozaneh.lab.codec.clienthello import ClientHello
 from rozaneh.lab.codec.fingerprint import ja4
 from rozaneh.lab.services.pki import Authority
 
-__all__ = ["BROWSERS", "CaptureError", "capture", "first_flights", "name"]
+__all__ = ["BROWSERS", "CaptureError", "capture", "first_flights", "name", "open_page"]
 
 BROWSERS: Mapping[str, Callable[[int, Path | None], Driven]] = {"chromium": Headless, "firefox": Firefox}
 
@@ -32,8 +33,15 @@ _BATCH = 64  # well below the 256 sockets Chromium opens at once, so that no nam
 _VISITS = 4  # connections to one name, one after the other: the first without a ticket, the others with
 _AT_ONCE = 24  # requests to one name at once: more than any browser opens connections for
 _FIRST_S = 60.0
+_TRIES = 3  # of one page: on a busy machine a browser now and then finds its own new socket closed
 _SETTLE_S = 2.0  # after the last new connection: no browser waits that long for one it wants at once
 _EARLY_DATA = 42
+
+
+class Opens(Protocol):
+    """What opens a page and says what went wrong, if anything did."""
+
+    def open(self, url: str) -> str: ...
 
 
 class CaptureError(Exception):
@@ -115,6 +123,15 @@ def _page(server: Server) -> str:
     return f"https://{name(0)}:{server.port}/"
 
 
+def open_page(browser: Opens, url: str) -> None:
+    """Opens a page as a person does, who asks again when it fails."""
+    for _ in range(_TRIES):
+        error = browser.open(url)
+        if not error:
+            return
+    raise CaptureError(f"it did not open a page: {error}")
+
+
 def _retry(what: str, authority: Authority, note: Callable[[str], None]) -> schema.Retry | None:
     """What it does when asked for another hello, with the group that no browser sends a share for: P-384."""
     note("what a second hello keeps")
@@ -170,12 +187,11 @@ def _resumption(what: str, authority: Authority, note: Callable[[str], None]) ->
         BROWSERS[what](server.port, authority.trusted) as browser,
     ):
         for visit in range(_VISITS):
-            error = browser.open(f"{_page(server)}{visit}")
-            if error:
-                raise CaptureError(f"it did not open a page: {error}")
+            open_page(browser, f"{_page(server)}{visit}")
             # The next page must not be asked for over a connection that is just ending.
             server.wait(lambda all_: all(one.ended is not None for one in all_ if one.asked), _FIRST_S)
-        return tickets([derive.parsed(one.hello) for one in server.conversations()])
+        # What failed and was tried again tells nothing of habits.
+        return tickets([derive.parsed(one.hello) for one in server.conversations() if one.asked])
 
 
 def tickets(hellos: list[ClientHello]) -> schema.Resumption:
@@ -212,9 +228,7 @@ def _habits(
         with Server(files, protocols) as server, BROWSERS[what](server.port, authority.trusted) as browser:
             counts.append(_at_once(server, browser))
         with Server(files, protocols) as server, BROWSERS[what](server.port, authority.trusted) as browser:
-            error = browser.open(_page(server))
-            if error:
-                raise CaptureError(f"it did not open a page: {error}")
+            open_page(browser, _page(server))
             # What a page's script asked for stands in the profile; a person's click must have looked the same.
             if {ja4(derive.parsed(one.hello)) for one in server.conversations()} != fingerprints:
                 raise CaptureError("pages and what they fetch have different JA4")
