@@ -88,7 +88,7 @@ def test_one_page_to_stdout_and_as_a_summary(world: World) -> None:
         "status": 200,
         "bytes": 300_000,
         "sha256": hashlib.sha256(body).hexdigest(),
-        "way": "h2(address=[hidden],name=[hidden],pin=[hidden])",
+        "way": "h2+tls(address=[hidden],name=[hidden],pin=[hidden])",
     }
     assert not [name for name in os.listdir(world.state) if "sock" in name]
 
@@ -217,7 +217,7 @@ def test_an_edge_that_is_down_and_one_that_is_somebody_else(world: World) -> Non
 def test_a_connection_that_breaks_in_tls_looks_like_interference(world: World) -> None:
     with resetting() as port:
         mine = decode(world.link.decode())
-        way = make("h2", address=f"127.0.0.1:{port}", name="news.example", pin=mine.ways[0].last.get("pin"))
+        way = make("h2+tls", address=f"127.0.0.1:{port}", name="news.example", pin=mine.ways[0].last.get("pin"))
         link = encode(Invite(mine.issuer, mine.secret, mine.compartments, (way,), local=True)).encode()
         code, _, err = world.once("/5", link=link)
     assert code == 6, err

@@ -72,5 +72,5 @@ def test_a_stored_invite_that_was_damaged_is_refused(tmp_path: Path) -> None:
 
 
 def test_text_shows_nothing() -> None:
-    assert SECRET.hex() not in repr(mem.Memory(last_good="h2(address=93.184.215.14:443,name=x)"))
-    assert "93.184" not in repr(mem.Memory(last_good="h2(address=93.184.215.14:443,name=x)"))
+    assert SECRET.hex() not in repr(mem.Memory(last_good="h2+tls(address=93.184.215.14:443,name=x)"))
+    assert "93.184" not in repr(mem.Memory(last_good="h2+tls(address=93.184.215.14:443,name=x)"))

@@ -22,7 +22,7 @@ def test_h2_takes_the_invites_credentials() -> None:
 
 
 def test_credentials_in_the_way_come_first() -> None:
-    made = to_upstream(parse("h2(address=1.2.3.4:443,name=a,user=u,password=p)"), "x", invite().credentials())
+    made = to_upstream(parse("h2+tls(address=1.2.3.4:443,name=a,user=u,password=p)"), "x", invite().credentials())
     assert isinstance(made, H2Upstream)
     assert (made.user, made.password, made.pin) == ("u", "p", None)
 
@@ -37,7 +37,7 @@ def test_socks5_needs_credentials_too() -> None:
 
 def test_what_cannot_be_run() -> None:
     with pytest.raises(Fault) as caught:
-        to_upstream(parse("socks5(address=127.0.0.1:9000)|h2(address=1.2.3.4:443,name=a)"), "x", None)
+        to_upstream(parse("socks5(address=127.0.0.1:9000)|h2+tls(address=1.2.3.4:443,name=a)"), "x", None)
     assert caught.value.kind is FaultKind.UNSUPPORTED
     with pytest.raises(Fault) as caught:
         to_upstream(way(), "x", None)

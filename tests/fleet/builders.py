@@ -9,19 +9,28 @@ import struct
 from rozaneh.core.keys import SigningKey
 from rozaneh.core.redact import Sensitive
 from rozaneh.fleet.invites import Invite
-from rozaneh.ways.catalogue import encode_pin
+from rozaneh.ways.catalogue import encode_key, encode_pin
 from rozaneh.ways.grammar import Way, make
 
 KEY = SigningKey.from_seed(bytes(range(32)))
 OTHER_KEY = SigningKey.from_seed(bytes(range(1, 33)))
 SECRET = bytes(range(100, 116))
 PIN = bytes(range(32, 64))
+REALITY_KEY = bytes(range(64, 96))
+SHORT_ID = bytes(range(8))
+MLDSA = bytes(range(244)) * 8  # 1,952 bytes that look like a key
 NOW = 1_800_000_000
 
 
 def way(address: str = "93.184.215.14:443", name: str = "news.example", pin: bytes | None = PIN) -> Way:
-    """An h2 way."""
-    return make("h2", address=address, name=name, pin=encode_pin(pin) if pin else None)
+    """An h2+tls way."""
+    return make("h2+tls", address=address, name=name, pin=encode_pin(pin) if pin else None)
+
+
+def reality(address: str = "93.184.215.14:443", name: str = "news.example", mldsa: bytes | None = None) -> Way:
+    """An h2+reality way."""
+    keys = {"key": encode_key(REALITY_KEY), "short": SHORT_ID.hex(), "mldsa": encode_key(mldsa) if mldsa else None}
+    return make("h2+reality", address=address, name=name, **keys)
 
 
 def invite(*ways: Way, local: bool = False) -> Invite:
@@ -42,6 +51,19 @@ def raw_way(
     """A way's bytes, whatever they say."""
     head = struct.pack(">BB", kind, family) + address + struct.pack(">HB", port, len(name)) + name
     return head + bytes([pinned]) + (pin if pinned else b"")
+
+
+def raw_reality(
+    *,
+    family: int = 4,
+    address: bytes = bytes([93, 184, 215, 14]),
+    port: int = 443,
+    name: bytes = b"news.example",
+    key: bytes = REALITY_KEY,
+    short: bytes = SHORT_ID,
+) -> bytes:
+    """An h2+reality way's bytes, whatever they say."""
+    return struct.pack(">BB", 2, family) + address + struct.pack(">HB", port, len(name)) + name + key + short
 
 
 def raw_source(name: bytes = b"default", kind: int = 1) -> bytes:

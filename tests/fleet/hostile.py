@@ -13,7 +13,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rozaneh.fleet.invites import encode
-from tests.fleet.builders import PIN, invite, link, raw_body, raw_source, raw_way, way
+from tests.fleet.builders import (
+    PIN,
+    REALITY_KEY,
+    SHORT_ID,
+    invite,
+    link,
+    raw_body,
+    raw_reality,
+    raw_source,
+    raw_way,
+    reality,
+    way,
+)
 
 FILE = Path(__file__).parents[1] / "data" / "hostile_invites.json"
 
@@ -183,6 +195,7 @@ def _rows() -> Iterator[Row]:
     for name, host in HOSTS.items():
         yield Row(f"host/{name}", link(raw_body(ways=[raw_way(name=host)])))
     yield from _addresses()
+    yield from _reality()
     yield from _structures()
     yield Row("huge/10_MB", "A", 10_485_760)
     yield Row("huge/10_MB_scheme", "rozaneh:AQAA", 900_000)
@@ -228,6 +241,30 @@ def _addresses() -> Iterator[Row]:
     yield Row("local/loop_unmarked", link(raw_body(ways=[_way_to("127.0.0.1", 1080)])))
 
 
+def _reality() -> Iterator[Row]:
+    good = encode(invite(reality()))
+    for length in range(len("rozaneh:"), len(good), 7):
+        yield Row(f"reality/truncated/{length}", good[:length])
+    body = raw_body(ways=[raw_reality()])
+    for length in range(len(body) - 60, len(body)):
+        yield Row(f"reality/cut_with_checksum/{length}", link(body[:length]))
+    yield Row("reality/key_short", link(raw_body(ways=[raw_reality(key=REALITY_KEY[:-1])])))
+    yield Row("reality/key_long", link(raw_body(ways=[raw_reality(key=REALITY_KEY + b"\0")])))
+    yield Row("reality/short_id_short", link(raw_body(ways=[raw_reality(short=SHORT_ID[:-1])])))
+    yield Row("reality/short_id_long", link(raw_body(ways=[raw_reality(short=SHORT_ID + b"\0")])))
+    yield Row("reality/ml_dsa_key", link(raw_body(ways=[raw_reality()], tail=bytes(1952))))
+    yield Row("reality/as_tls", link(raw_body(ways=[b"\x01" + raw_reality()[1:]])))
+    yield Row("reality/twice_the_same", link(raw_body(ways=[raw_reality(), raw_reality()])))
+    yield Row("reality/port_0", link(raw_body(ways=[raw_reality(port=0)])))
+    for name in ("url", "crlf", "nul", "program", "ipv4", "homoglyph_utf8"):
+        yield Row(f"reality/host/{name}", link(raw_body(ways=[raw_reality(name=HOSTS[name])])))
+    for text in ("10.0.0.1", "127.0.0.1", "169.254.169.254"):
+        packed = ipaddress.ip_address(text).packed
+        yield Row(f"reality/private/{text}", link(raw_body(ways=[raw_reality(address=packed)])))
+        yield Row(f"reality/private_second/{text}", link(raw_body(ways=[raw_way(), raw_reality(address=packed)])))
+    yield Row("reality/nowhere", link(raw_body(flags=1, ways=[raw_reality(address=bytes(4))])))
+
+
 def _way_to(text: str, port: int = 443) -> bytes:
     address = ipaddress.ip_address(text)
     return raw_way(family=address.version, address=address.packed, port=port)
@@ -254,7 +291,7 @@ def _structures() -> Iterator[Row]:
     yield Row("ways/twice_the_same", link(raw_body(ways=[raw_way(), raw_way()])))
     yield Row("sources/twice_the_same", link(raw_body(sources=[raw_source(), raw_source()])))
     for kind in (0, 2, 3, 255):
-        yield Row(f"way_kind/{kind}", link(raw_body(ways=[raw_way(kind=kind)])))
+        yield Row(f"way_kind/{kind}", link(raw_body(ways=[raw_way(kind=kind)])))  # 2 is another kind's shape
         yield Row(f"source_kind/{kind}", link(raw_body(sources=[raw_source(kind=kind)])))
     for family in (0, 1, 5, 16, 255):
         yield Row(f"family/{family}", link(raw_body(ways=[raw_way(family=family)])))

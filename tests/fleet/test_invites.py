@@ -15,9 +15,23 @@ from hypothesis import strategies as st
 from rozaneh.core.addresses import Endpoint, is_global
 from rozaneh.core.errors import Fault, FaultKind
 from rozaneh.core.redact import Sensitive
+from rozaneh.core.settings import MAX_EDGE_HOST
 from rozaneh.fleet.invites import MAX_LINK, Invite, decode, encode, needs_local_mark
+from rozaneh.ways.grammar import parse
 from tests.fleet import hostile
-from tests.fleet.builders import KEY, SECRET, invite, link, raw_body, raw_source, raw_way, way
+from tests.fleet.builders import (
+    KEY,
+    MLDSA,
+    SECRET,
+    invite,
+    link,
+    raw_body,
+    raw_reality,
+    raw_source,
+    raw_way,
+    reality,
+    way,
+)
 
 DATA = Path(__file__).parents[1] / "data"
 REFUSALS = {FaultKind.INTEGRITY, FaultKind.UNSUPPORTED, FaultKind.POLICY_DENIED}
@@ -33,7 +47,8 @@ endpoints = st.builds(
     ),
     st.integers(1, 65535),
 )
-ways = st.builds(lambda e, h, p: way(str(e), h, p), endpoints, hosts, st.none() | st.binary(min_size=32, max_size=32))
+pinned = st.builds(lambda e, h, p: way(str(e), h, p), endpoints, hosts, st.none() | st.binary(min_size=32, max_size=32))
+ways = pinned | st.builds(lambda e, h: reality(str(e), h), endpoints, hosts)
 
 
 @st.composite
@@ -76,17 +91,21 @@ def test_builders_agree_with_the_encoder() -> None:
         family=6, address=bytes.fromhex("2606470000000000") + bytes(7) + b"\x01", port=8443, name=b"b", pinned=0
     )
     assert link(raw_body(ways=[raw_way(), raw])) == encode(two)
+    assert link(raw_body(ways=[raw_reality(), raw_way()])) == encode(invite(reality(), way()))
 
 
 def test_two_ipv6_ways_with_names_fit() -> None:
+    name = "a" * 15 + ".com"
+    assert len(encode(invite(reality("[2606:4700::1]:443", name), way("[2606:4700::2]:443", name)))) <= MAX_LINK
     name = "a" * 19 + ".com"
     assert len(encode(invite(way("[2606:4700::1]:443", name), way("[2606:4700::2]:443", name)))) <= MAX_LINK
 
 
 def test_one_ipv6_way_with_the_longest_host_fits() -> None:
-    name = "a" * 60 + "." + "b" * 39
-    assert len(name) == 100
+    name = "a" * 60 + "." + "b" * (MAX_EDGE_HOST - 61)
+    assert len(name) == MAX_EDGE_HOST
     assert len(encode(invite(way("[2606:4700::1]:65535", name)))) <= MAX_LINK
+    assert len(encode(invite(reality("[2606:4700::1]:65535", name)))) == MAX_LINK
 
 
 def test_text_shows_no_secret_and_no_edge() -> None:
@@ -152,13 +171,17 @@ def test_what_cannot_be_encoded() -> None:
     refused(Invite(KEY.public(), Sensitive(SECRET), ("default",), ()))
     refused(invite(way(), local=True))
     refused(invite(way("127.0.0.1:443")))
+    refused(invite(reality(mldsa=MLDSA)))
+    refused(invite(parse(str(reality())[:-1] + ",carriers=2)")))
+    refused(invite(parse(str(way())[:-1] + ",look=firefox)")))
+    refused(invite(parse("vless" + str(reality())[2:])))
     refused(invite(*[way(name="a" * 60 + "." + "b" * 60 + f".c{i}") for i in range(2)]))
 
 
 def test_a_mutated_corpus_is_refused_or_read_and_never_crashes() -> None:
     """20,000 deterministic mutations of valid links and of every corpus file."""
     rng = random.Random(20261122)  # noqa: S311
-    seeds = [encode(invite()), encode(invite(way("[2606:4700::1]:1", "a", None)))]
+    seeds = [encode(invite()), encode(invite(reality())), encode(invite(way("[2606:4700::1]:1", "a", None)))]
     seeds += [path.read_text(encoding="utf-8") for path in sorted((DATA / "corpus" / "invite").iterdir())]
     alphabet = string.ascii_letters + string.digits + "-_=:+/ \r\n\x00é"
     read = 0
@@ -188,7 +211,7 @@ def test_a_mutated_corpus_is_refused_or_read_and_never_crashes() -> None:
 def test_a_mutated_body_with_a_right_checksum_never_crashes() -> None:
     rng = random.Random(7)  # noqa: S311
     for _ in range(20_000):
-        body = bytearray(raw_body(sources=[raw_source()], ways=[raw_way(), raw_way(port=1)]))
+        body = bytearray(raw_body(sources=[raw_source()], ways=[raw_way(), raw_reality(port=1)]))
         for _ in range(rng.randint(1, 3)):
             body[rng.randrange(len(body))] = rng.randrange(256)
         if rng.random() < 0.3:

@@ -20,7 +20,8 @@ from rozaneh.core.errors import Fault, FaultKind
 
 Value = str | int | bool | None | list[str]
 
-MAX_EDGE_HOST = 100  # an invite with one IPv6 way and a name of this length still fits a link of 300 characters
+# An invite with one IPv6 way of the longest kind (h2+reality) and a name of this length has 300 characters: no more may.
+MAX_EDGE_HOST = 93
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdw])\Z")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 

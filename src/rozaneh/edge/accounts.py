@@ -56,7 +56,7 @@ class NewInvite:
 
 def edge_way(directory: Path, settings: EdgeSettings) -> Way:
     """The way by which readers reach this edge."""
-    return make("h2", address=str(settings.public), name=settings.host, pin=pin_of(directory, settings))
+    return make("h2+tls", address=str(settings.public), name=settings.host, pin=pin_of(directory, settings))
 
 
 def create(

@@ -4,15 +4,17 @@ The link is ``rozaneh:`` and the base64url (no padding) of::
 
     u8 version = 1 | u8 flags (bit 0: local) | 32 issuer's Ed25519 key | 16 secret
     u8 number of sources | per source: u8 kind = 1 | u8 length | compartment
-    u8 number of ways    | per way:    u8 kind = 1 (h2) | u8 4 or 6 | address | u16 port
-                                       | u8 length | name | u8 0 or 1 | [32 pin]
+    u8 number of ways    | per way:    u8 kind | u8 4 or 6 | address | u16 port | u8 length | name
+                                       | kind 1 (h2+tls): u8 0 or 1 | [32 pin]
+                                       | kind 2 (h2+reality): 32 X25519 public key | 8 short id
     4 checksum = first bytes of SHA-256("rozaneh invite v1\0" | all of the above)
 
 Source kind 1 asks for the compartment's roster through the first way, at a name that only an edge answers. The invite
 is the root of trust and carries no signature: the channel by which it came authenticates it, which is why the
 issuer's words are shown. It is data only: closed kinds, fixed sizes, no program, path, script or address to fetch
 from. Every invite has exactly one text, and everything else is refused: a second spelling would be a second meaning
-waiting for a parser to disagree.
+waiting for a parser to disagree. What is too large for a link that people carry, an edge's ML-DSA key, comes with the
+first roster and never in an invite.
 """
 
 from __future__ import annotations
@@ -30,7 +32,15 @@ from rozaneh.core.errors import Fault, FaultKind
 from rozaneh.core.keys import PUBLIC_KEY_BYTES, fingerprint
 from rozaneh.core.redact import Sensitive
 from rozaneh.fleet.credentials import SECRET_BYTES, Credentials, derive
-from rozaneh.ways.catalogue import PIN_BYTES, decode_pin, encode_pin
+from rozaneh.ways.catalogue import (
+    PIN_BYTES,
+    REALITY_KEY_BYTES,
+    SHORT_ID_BYTES,
+    decode_key,
+    decode_pin,
+    encode_key,
+    encode_pin,
+)
 from rozaneh.ways.grammar import Way, make
 
 SCHEME = "rozaneh:"
@@ -43,7 +53,10 @@ _CONTEXT = b"rozaneh invite v1\x00"
 _CHECKSUM_BYTES = 4
 _FLAG_LOCAL = 1
 _SOURCE_FIRST_WAY = 1
-_WAY_H2 = 1
+_WAY_H2_TLS = 1
+_WAY_H2_REALITY = 2
+_KINDS = {"h2+tls": _WAY_H2_TLS, "h2+reality": _WAY_H2_REALITY}
+_IN_AN_INVITE = frozenset({"address", "name", "pin", "key", "short"})  # everything else has its default, or no room
 _MAX_TEXT_IN = 4096  # a link with blanks and line ends around it; anything longer is not read at all
 _COMPARTMENT = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")
 
@@ -213,7 +226,8 @@ def _source(reader: _Reader) -> str:
 
 
 def _way(reader: _Reader) -> Way:
-    if reader.byte() != _WAY_H2:
+    kind = reader.byte()
+    if kind not in (_WAY_H2_TLS, _WAY_H2_REALITY):
         raise ValueError("it names an unknown way")
     family = reader.byte()
     address: Address
@@ -228,31 +242,37 @@ def _way(reader: _Reader) -> Way:
     (port,) = struct.unpack(">H", reader.take(2))
     if port == 0:
         raise ValueError("it names port 0")
-    name = check_host(reader.text())
-    pinned = reader.byte()
-    if pinned > 1:
-        raise ValueError("it has an unknown kind of pin")
-    pin = encode_pin(reader.take(PIN_BYTES)) if pinned else None
+    edge = {"address": str(Endpoint(address, port)), "name": check_host(reader.text())}
     try:
-        return make("h2", address=str(Endpoint(address, port)), name=name, pin=pin)
+        if kind == _WAY_H2_REALITY:
+            key, short = reader.take(REALITY_KEY_BYTES), reader.take(SHORT_ID_BYTES)
+            return make("h2+reality", **edge, key=encode_key(key), short=short.hex())
+        pinned = reader.byte()
+        if pinned > 1:
+            raise ValueError("it has an unknown kind of pin")
+        pin = encode_pin(reader.take(PIN_BYTES)) if pinned else None
+        return make("h2+tls", **edge, pin=pin)
     except Fault as fault:
         raise ValueError(fault.why) from None
 
 
 def _encode_way(way: Way) -> bytes:
     layer = way.last
-    if not way.shareable or len(way.layers) != 1 or layer.transport.name != "h2" or layer.values.get("carriers"):
+    kind = _KINDS.get(layer.transport.name)
+    if kind is None or not way.shareable or len(way.layers) != 1 or layer.values.keys() - _IN_AN_INVITE:
         raise Fault(FaultKind.CONFIG, "This way cannot stand in an invite")
     endpoint = _endpoint(way)
     name = (layer.get("name") or "").encode("ascii")
-    pin = layer.get("pin")
-    return (
-        struct.pack(">BB", _WAY_H2, endpoint.address.version)
+    head = (
+        struct.pack(">BB", kind, endpoint.address.version)
         + endpoint.address.packed
         + struct.pack(">HB", endpoint.port, len(name))
         + name
-        + (b"\x01" + decode_pin(pin) if pin else b"\x00")
     )
+    if kind == _WAY_H2_REALITY:
+        return head + decode_key(layer.values["key"], REALITY_KEY_BYTES) + bytes.fromhex(layer.values["short"])
+    pin = layer.get("pin")
+    return head + (b"\x01" + decode_pin(pin) if pin else b"\x00")
 
 
 def _endpoint(way: Way) -> Endpoint:

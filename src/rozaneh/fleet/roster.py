@@ -30,7 +30,7 @@ from rozaneh.ways.grammar import Way, parse_canonical
 
 SCHEMA = "rozaneh.roster/1"
 LABEL = "rozaneh roster v1"
-MAX_BYTES = 256 * 1024  # 64 ways of the longest kind take 140 KiB
+MAX_BYTES = 256 * 1024  # 64 ways of the longest kind, h2+reality with an ML-DSA-65 key, take 196 KiB
 MAX_WAYS = 64
 LIFETIME = 7 * 86400
 RENEW_AFTER = 86400

@@ -5,7 +5,7 @@ r"""One line of text and one frozen object say the same: the grammar of ways.
     way        = layer *( "|" layer )                  outermost first: "a|b" reaches b through a
     layer      = name "(" [ parameter *( "," parameter ) ] ")"
     parameter  = name "=" ( bare / quoted )
-    name       = lower-case letter *( lower-case letter / digit / "_" / "-" )
+    name       = lower-case letter *( lower-case letter / digit / "_" / "-" / "+" )
     bare       = 1*( letter / digit / any of "._:/@%+~[]-" )
     quoted     = DQUOTE *( printable ASCII but DQUOTE and "\" / "\" DQUOTE / "\\" ) DQUOTE
 
@@ -25,12 +25,14 @@ from rozaneh.core.errors import Fault, FaultKind
 from rozaneh.core.redact import HIDDEN
 from rozaneh.ways.catalogue import CATALOGUE, Transport
 
-MAX_LINE = 2048  # eight times the longest h2 line; a way is read by people
+# The longest way that may be shared is h2+reality with an ML-DSA-65 key (2,603 characters of base64url), a name of 253
+# and an IPv6 address: 3,100 characters. Credentials of 255 characters each would still fit.
+MAX_LINE = 4096
 MAX_LAYERS = 4
 _TOKEN = re.compile(
     r"""[ \t]*(?:(?P<mark>[(),|=])|"(?P<quoted>(?:[ !#-\[\]-~]|\\["\\])*)"|(?P<bare>[A-Za-z0-9._:/@%+~\[\]-]+))"""
 )
-_NAME = re.compile(r"[a-z][a-z0-9_-]*\Z")
+_NAME = re.compile(r"[a-z][a-z0-9_+-]*\Z")
 _BARE = re.compile(r"[A-Za-z0-9._:/@%+~\[\]-]+\Z")
 
 
@@ -228,5 +230,5 @@ def _wrong(why: str) -> Fault:
         FaultKind.CONFIG,
         "A way is not written correctly",
         why=why,
-        hint="a way looks like `h2(address=…,name=…,pin=…)`",
+        hint="a way looks like `h2+tls(address=…,name=…,pin=…)`",
     )
