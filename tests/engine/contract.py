@@ -50,7 +50,7 @@ def ends(directory: Path, settings: EdgeSettings, pin: str | None, documents: bo
     """An edge at ``settings.public`` with one user."""
     credentials = derive(bytes(16), bytes(32))
     user, password = credentials.digests()
-    way = make_way("h2", address=str(settings.public), name=settings.host, pin=pin)
+    way = make_way("h2+tls", address=str(settings.public), name=settings.host, pin=pin)
     body = {"default": base64.b64encode(DOCUMENT).decode()} if documents else {}
     edge = EngineConfig(
         workers=1,

@@ -20,7 +20,7 @@ from rozaneh.core.errors import Fault, FaultKind
 
 Value = str | int | bool | None | list[str]
 
-# An invite with one IPv6 way of the longest kind (h2+reality) and a name of this length has 300 characters: no more may.
+# An invite with one IPv6 way of the longest kind, h2+reality, and a name of this length has 300 characters: no more fit.
 MAX_EDGE_HOST = 93
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdw])\Z")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
