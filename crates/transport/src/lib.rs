@@ -5,5 +5,6 @@ pub mod cover;
 pub mod h2;
 pub mod local;
 pub mod next;
+pub mod reality;
 pub mod target;
 pub mod tls;

@@ -127,6 +127,11 @@ pub(crate) fn refusal(why: Refusal) -> Vec<Field> {
     vec![Field::new(":status", status), Field::new("proxy-status", text)]
 }
 
+/// The answer to who has no account, where no cover stands behind the edge (RFC 9110 section 15.5.8).
+pub(crate) fn unknown() -> Vec<Field> {
+    vec![Field::new(":status", "407"), Field::new("proxy-authenticate", "Basic realm=\"\"")]
+}
+
 /// The edge's answer to CONNECT: the tunnel stands.
 pub(crate) fn accepted(kind: Option<Kind>, date: Option<String>) -> Vec<Field> {
     let mut fields = vec![Field::new(":status", "200")];
@@ -207,7 +212,7 @@ mod tests {
             assert_eq!(answer(&refusal(why)), Answer::Refused(why));
         }
         assert_eq!(answer(&[Field::new(":status", "400")]), Answer::Stranger);
-        assert_eq!(answer(&[Field::new(":status", "407")]), Answer::Stranger);
+        assert_eq!(answer(&unknown()), Answer::Stranger);
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! Whoever does not authenticate must find nothing but the cover. So nothing here answers by itself: a request is a
 //! well-formed tunnel request with good credentials over TLS 1.3, or it goes to the cover as it came. Deadlines and the
 //! manner of closing are the cover's until somebody authenticated.
+//!
+//! [`inside`] is the same HTTP/2 behind a layer that has already sent strangers away (REALITY): no cover stands behind
+//! it, and whoever has no account is told so.
 
 use std::future::Future;
 use std::io;
@@ -103,38 +106,55 @@ impl Edge {
     }
 
     async fn carrier(self: Arc<Self>, tcp: TcpStream, ready: drive::Ready, gate: Arc<dyn Gate>, local: SocketAddr) {
-        let limits = Limits {
-            max_streams: MAX_STREAMS,
-            malformed: Malformed::Report,
-            max_field_bytes: h2look::MAX_FIELD,
-            // What nginx's 32 KiB of names and values can cost with 32 bytes a field (RFC 9113 section 6.5.2); the cover
-            // counts the bytes themselves.
-            max_header_bytes: h2look::MAX_FIELDS + 32 * 4_096,
-            ..Limits::default()
-        };
-        let carrier = Carrier::new(Connection::server(Look::nginx(), limits));
-        let authenticated = Arc::new(AtomicBool::new(false));
-        let requests = Desk {
-            modern: ready.established.facts.version == Version::Tls13,
-            edge: Arc::clone(&self),
-            carrier: Arc::clone(&carrier),
-            gate,
-            visit: Visit { local, secure: true },
-            authenticated: Arc::clone(&authenticated),
-            visited: false,
-        };
-        let patience = Patience::Cover { preface: self.timeouts.header, idle: self.timeouts.keep_alive };
-        Driver::new(tcp, ready, carrier, requests, patience, authenticated).run().await;
+        let timeouts = self.timeouts.clone();
+        let strangers = Strangers::Visit(self, Visit { local, secure: true });
+        run(tcp, ready, gate, strangers, &timeouts).await;
     }
+}
+
+/// Serves a carrier whose owner proved to be no stranger before HTTP/2 began, to its end.
+pub async fn inside(tcp: TcpStream, ready: drive::Ready, gate: Arc<dyn Gate>) {
+    run(tcp, ready, gate, Strangers::Told, &Timeouts::default()).await;
+}
+
+async fn run(tcp: TcpStream, ready: drive::Ready, gate: Arc<dyn Gate>, strangers: Strangers, timeouts: &Timeouts) {
+    let limits = Limits {
+        max_streams: MAX_STREAMS,
+        malformed: Malformed::Report,
+        max_field_bytes: h2look::MAX_FIELD,
+        // What nginx's 32 KiB of names and values can cost with 32 bytes a field (RFC 9113 section 6.5.2); the cover
+        // counts the bytes themselves.
+        max_header_bytes: h2look::MAX_FIELDS + 32 * 4_096,
+        ..Limits::default()
+    };
+    let carrier = Carrier::new(Connection::server(Look::nginx(), limits));
+    let authenticated = Arc::new(AtomicBool::new(false));
+    let requests = Desk {
+        modern: ready.established.facts.version == Version::Tls13,
+        carrier: Arc::clone(&carrier),
+        gate,
+        strangers,
+        authenticated: Arc::clone(&authenticated),
+        visited: false,
+    };
+    let patience = Patience::Cover { preface: timeouts.header, idle: timeouts.keep_alive };
+    Driver::new(tcp, ready, carrier, requests, patience, authenticated).run().await;
+}
+
+/// What becomes of requests without an account.
+enum Strangers {
+    /// The cover answers.
+    Visit(Arc<Edge>, Visit),
+    /// They hear that an account is missing: only who holds the edge's key ever gets as far.
+    Told,
 }
 
 /// Receives the requests of one carrier.
 struct Desk {
     modern: bool,
-    edge: Arc<Edge>,
     carrier: Arc<Carrier>,
     gate: Arc<dyn Gate>,
-    visit: Visit,
+    strangers: Strangers,
     authenticated: Arc<AtomicBool>,
     visited: bool,
 }
@@ -171,13 +191,17 @@ impl Desk {
     }
 
     fn stranger(&mut self, id: StreamId, fields: Vec<Field>, end: bool) {
+        let stream = H2Stream::new(Arc::clone(&self.carrier), id);
+        let Strangers::Visit(edge, visit) = &self.strangers else {
+            // Who left needs no answer.
+            let _ = stream.respond(&request::unknown(), true);
+            return;
+        };
         if !self.visited {
             self.visited = true;
             self.gate.next(Next::Fallback);
         }
-        let stream = H2Stream::new(Arc::clone(&self.carrier), id);
-        let edge = Arc::clone(&self.edge);
-        let visit = self.visit;
+        let (edge, visit) = (Arc::clone(edge), *visit);
         tokio::spawn(async move { visitor::answer(&edge.cover, stream, fields, end, visit).await });
     }
 }

@@ -1,0 +1,8 @@
+//! The REALITY listener: whoever holds the edge's key gets a way, everybody else gets the cover, whole and unaltered.
+//!
+//! | file | idea |
+//! |---|---|
+//! | [`inner`] | what a friend speaks inside: HTTP/2 or VLESS, told apart by the first bytes |
+#![forbid(unsafe_code)]
+
+pub mod inner;
