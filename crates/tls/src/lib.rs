@@ -74,6 +74,8 @@ pub struct Facts {
     pub suite: suite::Suite,
     /// The group of the key agreement.
     pub group: u16,
+    /// The scheme that the server signed with; none where the session was resumed.
+    pub scheme: Option<u16>,
     pub alpn: Option<Vec<u8>>,
     /// The peer's application settings, where both sides gave them (draft-vvv-tls-alps).
     pub alps: Option<Vec<u8>>,

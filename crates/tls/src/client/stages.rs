@@ -248,7 +248,12 @@ impl Session {
             channel.send_limit = Some(usize::from(theirs));
         }
         if self.resumed {
-            return Ok(Stage::Finish(Box::new(WaitFinish { session: self, chain: Vec::new(), requested: false })));
+            return Ok(Stage::Finish(Box::new(WaitFinish {
+                session: self,
+                chain: Vec::new(),
+                scheme: None,
+                requested: false,
+            })));
         }
         Ok(Stage::Chain(Box::new(WaitChain { session: self, requested: false })))
     }
@@ -310,7 +315,7 @@ impl WaitSignature {
         signature::verify(scheme, &key, &certs::signed(&self.session.transcript.value()), signed)?;
         self.session.transcript.add(bytes);
         let Self { session, chain, requested } = self;
-        Ok(Stage::Finish(Box::new(WaitFinish { session, chain, requested })))
+        Ok(Stage::Finish(Box::new(WaitFinish { session, chain, scheme: Some(scheme), requested })))
     }
 }
 
@@ -318,12 +323,13 @@ impl WaitSignature {
 pub(super) struct WaitFinish {
     session: Session,
     chain: Vec<Vec<u8>>,
+    scheme: Option<u16>,
     requested: bool,
 }
 
 impl WaitFinish {
     fn take(self, core: &Core, channel: &mut Channel, bytes: &[u8], out: &mut Vec<u8>) -> Result<Stage, Error> {
-        let Self { session, chain, requested } = self;
+        let Self { session, chain, scheme, requested } = self;
         let mut transcript = session.transcript;
         let theirs = body(bytes);
         if theirs.len() != session.suite.hash().size() {
@@ -372,6 +378,7 @@ impl WaitFinish {
         let facts = Facts {
             suite: session.suite,
             group: session.group,
+            scheme,
             alpn: extensions.alpn,
             alps: extensions.alps,
             chain,

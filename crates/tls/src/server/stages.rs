@@ -244,6 +244,7 @@ fn hello(
         facts: Facts {
             suite: choice.suite,
             group: choice.group,
+            scheme: if psk.is_none() { choice.scheme } else { None },
             alpn: choice.alpn,
             alps: None,
             chain: Vec::new(),

@@ -1,5 +1,7 @@
 //! Tickets that hold the session, sealed for ourselves (RFC 8446 section 4.6.1: self-encrypted tickets).
 
+use std::sync::Arc;
+
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
@@ -12,8 +14,9 @@ use crate::suite::Suite;
 /// Seconds a ticket is good for.
 pub const LIFETIME: u32 = 7_200;
 
-/// The key that seals tickets; the same for all connections that may resume each other's sessions.
-pub struct TicketKey(LessSafeKey);
+/// The key that seals tickets; its clones resume each other's sessions.
+#[derive(Clone)]
+pub struct TicketKey(Arc<LessSafeKey>);
 
 impl std::fmt::Debug for TicketKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -28,7 +31,7 @@ impl TicketKey {
         let mut key = Zeroizing::new([0; 32]);
         random.fill(&mut *key)?;
         let key = UnboundKey::new(&AES_256_GCM, &*key).map_err(|_| LocalError::Crypto("ticket key"))?;
-        Ok(Self(LessSafeKey::new(key)))
+        Ok(Self(Arc::new(LessSafeKey::new(key))))
     }
 
     pub(super) fn seal(
