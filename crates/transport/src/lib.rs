@@ -8,3 +8,4 @@ pub mod next;
 pub mod reality;
 pub mod target;
 pub mod tls;
+pub mod vless;

@@ -12,3 +12,4 @@ pub mod http1;
 pub mod padding;
 pub mod socks5;
 pub mod varint;
+pub mod vless;

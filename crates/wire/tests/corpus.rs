@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rozaneh_wire::fuzzing::{codecs, h2};
+use rozaneh_wire::fuzzing::{codecs, h2, vless};
 
 /// Name of the target and of its folder in the corpus, and its body.
 type Target = (&'static str, fn(&[u8]));
@@ -16,6 +16,7 @@ const TARGETS: &[Target] = &[
     ("http1", codecs::http1),
     ("padding", codecs::padding),
     ("socks5", codecs::socks5),
+    ("vless", vless::vless),
 ];
 
 const MUTATIONS: usize = 20_000;
@@ -111,4 +112,4 @@ macro_rules! targets {
     };
 }
 
-targets!(capsule, h2_client, h2_server, hpack, http1, padding, socks5);
+targets!(capsule, h2_client, h2_server, hpack, http1, padding, socks5, vless);

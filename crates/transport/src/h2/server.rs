@@ -45,6 +45,11 @@ const MAX_STREAMS: u32 = 4_096;
 pub trait Gate: Send + Sync + 'static {
     /// The user of these credentials. Takes the same work for names nobody has.
     fn authenticate(&self, user: &[u8], password: &[u8]) -> Option<Arc<str>>;
+    /// The user of this VLESS id, given without the bytes that may carry a route. Nobody, unless a listener serves it.
+    fn recognise(&self, id: &[u8; 16]) -> Option<Arc<str>> {
+        let _ = id;
+        None
+    }
     /// Takes the next step of a tunnel, without waiting.
     fn next(&self, next: Next);
 }

@@ -3,13 +3,16 @@
 use std::io;
 use std::sync::Arc;
 
+use rozaneh_net::stream::Io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::h2;
 use crate::h2::server::Gate;
 use crate::tls::drive::Ready;
+use crate::tls::io::TlsIo;
 use crate::tls::{MAX_RECORD, Opened};
+use crate::vless;
 
 /// The client's connection preface begins so (RFC 9113 section 3.4).
 const H2: &[u8] = b"PRI * HTTP/2.0";
@@ -88,8 +91,7 @@ pub async fn sniff(tcp: &mut TcpStream, ready: &mut Ready, protocols: Protocols)
 pub async fn serve(tcp: TcpStream, ready: Ready, protocol: Protocol, gate: Arc<dyn Gate>) {
     match protocol {
         Protocol::H2 => h2::server::inside(tcp, ready, gate).await,
-        // The VLESS server's place: `ready.established.early` begins with the request's version byte.
-        Protocol::Vless => drop((tcp, ready, gate)),
+        Protocol::Vless => vless::server::serve(Io::Dyn(Box::new(TlsIo::new(tcp, ready))), gate).await,
     }
 }
 

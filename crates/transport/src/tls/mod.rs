@@ -17,6 +17,7 @@
 //! for the HTTP/1.1 side of the cover.
 
 pub mod drive;
+pub mod io;
 pub mod legacy;
 pub mod opening;
 pub mod record;

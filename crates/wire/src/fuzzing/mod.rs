@@ -3,3 +3,4 @@
 
 pub mod codecs;
 pub mod h2;
+pub mod vless;
