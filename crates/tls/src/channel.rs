@@ -62,6 +62,15 @@ impl Joiner {
     }
 }
 
+/// How many records in a row may carry nothing; none for any number, which only a cover's manners can ask for.
+pub(crate) struct MaxIdle(pub(crate) Option<u32>);
+
+impl Default for MaxIdle {
+    fn default() -> Self {
+        Self(Some(MAX_IDLE_RECORDS))
+    }
+}
+
 /// Both directions while hands are shaken.
 #[derive(Default)]
 pub(crate) struct Channel {
@@ -69,6 +78,7 @@ pub(crate) struct Channel {
     pub(crate) write: Option<Protection>,
     messages: Joiner,
     idle: u32,
+    pub(crate) max_idle: MaxIdle,
     /// Whether a dummy ChangeCipherSpec of ours is still due before the first protected record.
     pub(crate) spec_due: bool,
     /// Whether one of the peer's may come: not before the first hello (RFC 8446 section 5).
@@ -115,7 +125,8 @@ impl Channel {
 
     fn idle(&mut self) -> Result<(), RemoteError> {
         self.idle = self.idle.saturating_add(1);
-        if self.idle > MAX_IDLE_RECORDS { Err(RemoteError::unexpected("too many idle records")) } else { Ok(()) }
+        let over = self.max_idle.0.is_some_and(|most| self.idle > most);
+        if over { Err(RemoteError::unexpected("too many idle records")) } else { Ok(()) }
     }
 
     fn alert(&mut self, body: &[u8]) -> Result<(), Error> {

@@ -19,6 +19,7 @@
 //! | [`record`], `channel`, [`traffic`] | records: in place, during the handshake, and after it |
 //! | [`hello`], [`messages`] | handshake messages, read and written |
 //! | [`certificate`], [`ticket`] | who the peer is, and how to meet it again |
+//! | [`reality`] | both sides of a handshake that only a friend can tell from the cover's |
 //! | [`client`], [`server`], `shake` | the two state machines, each state a type; the loop that drives them |
 //!
 //! Primitives come from aws-lc-rs alone. Secrets are wiped when dropped, and compared in constant time. Nothing that a
@@ -49,6 +50,7 @@ pub mod hello;
 pub mod messages;
 pub mod names;
 pub mod profile;
+pub mod reality;
 pub mod record;
 pub mod schedule;
 pub mod server;

@@ -158,11 +158,24 @@ impl Protection {
     /// # Errors
     /// As [`Protection::seal`].
     pub fn append(&mut self, kind: u8, body: &[u8], out: &mut Vec<u8>) -> Result<(), LocalError> {
+        self.append_padded(kind, body, 0, out)
+    }
+
+    /// Appends `body` as one protected record that is `wire` bytes long, header included, whatever padding that takes.
+    ///
+    /// # Errors
+    /// As [`Protection::seal`]; [`LocalError::Room`] where it does not fit.
+    pub fn append_as_long(&mut self, kind: u8, body: &[u8], wire: usize, out: &mut Vec<u8>) -> Result<(), LocalError> {
+        let padding = wire.checked_sub(HEAD + TAIL).and_then(|room| room.checked_sub(body.len()));
+        self.append_padded(kind, body, padding.ok_or(LocalError::Room)?, out)
+    }
+
+    fn append_padded(&mut self, kind: u8, body: &[u8], padding: usize, out: &mut Vec<u8>) -> Result<(), LocalError> {
         let start = out.len();
         out.extend_from_slice(&[0; HEAD]);
         out.extend_from_slice(body);
-        out.extend_from_slice(&[0; TAIL]);
-        let sealed = self.seal(kind, out.get_mut(start..).unwrap_or_default(), body.len(), 0);
+        out.resize(out.len().saturating_add(padding).saturating_add(TAIL), 0);
+        let sealed = self.seal(kind, out.get_mut(start..).unwrap_or_default(), body.len(), padding);
         if sealed.is_err() {
             out.truncate(start);
         }

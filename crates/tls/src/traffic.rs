@@ -284,6 +284,11 @@ impl Traffic {
         self.exporter.export(label, context, out)
     }
 
+    /// An empty record that is `wire` bytes long on the wire: a shape without content.
+    pub(crate) fn queue_empty(&mut self, wire: usize) -> Result<(), LocalError> {
+        self.send.append_as_long(content::APPLICATION_DATA, &[], wire, &mut self.pending)
+    }
+
     pub(crate) fn queue_message(&mut self, message: &[u8]) -> Result<(), LocalError> {
         self.send.append(content::HANDSHAKE, message, &mut self.pending)
     }

@@ -47,6 +47,13 @@ impl CertificateError {
     }
 }
 
+/// The messages that opened a handshake, as they went over the wire: the last ClientHello and the ServerHello.
+#[derive(Clone, Copy)]
+pub struct Hellos<'a> {
+    pub client: &'a [u8],
+    pub server: &'a [u8],
+}
+
 /// Judges a chain.
 pub trait Verifier: Send + Sync {
     /// `chain` is leaf first and never empty; `ocsp` is empty without a stapled response; `now` is seconds since 1970.
@@ -54,6 +61,21 @@ pub trait Verifier: Send + Sync {
     /// # Errors
     /// Why it is refused.
     fn verify(&self, chain: &[&[u8]], name: &str, ocsp: &[u8], now: u64) -> Result<(), CertificateError>;
+
+    /// The same for a chain that may be bound to the handshake it came in, as REALITY's is; what the engine asks.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    fn verify_bound(
+        &self,
+        chain: &[&[u8]],
+        name: &str,
+        ocsp: &[u8],
+        now: u64,
+        _hellos: &Hellos<'_>,
+    ) -> Result<(), CertificateError> {
+        self.verify(chain, name, ocsp, now)
+    }
 
     /// Whether a signature scheme is taken that the hello did not offer. REALITY answers every hello with an Ed25519
     /// leaf, which no browser offers; everybody else says no.

@@ -2,7 +2,7 @@
 
 use super::Core;
 use crate::alert::Alert;
-use crate::certificate::{decompress, public_key, signature};
+use crate::certificate::{Hellos, decompress, public_key, signature};
 use crate::channel::Channel;
 use crate::error::{Error, LocalError, RemoteError};
 use crate::hello::{Hello, Offered};
@@ -214,6 +214,7 @@ impl WaitHello {
             suite,
             group,
             transcript,
+            hellos: (self.hello.message, bytes.to_vec()),
             handshake,
             client,
             server,
@@ -230,6 +231,8 @@ pub(super) struct Session {
     suite: Suite,
     group: u16,
     transcript: Transcript,
+    /// Both hellos, for a chain that is bound to them.
+    hellos: (Vec<u8>, Vec<u8>),
     handshake: schedule::Handshake,
     client: Secret,
     server: Secret,
@@ -284,9 +287,10 @@ impl WaitChain {
             _ => return Err(RemoteError::unexpected("a message out of order").into()),
         };
         let chain: Vec<&[u8]> = certificate.chain.iter().map(Vec::as_slice).collect();
+        let hellos = Hellos { client: &self.session.hellos.0, server: &self.session.hellos.1 };
         core.config
             .verifier
-            .verify(&chain, &core.name, &certificate.ocsp, core.now / 1_000)
+            .verify_bound(&chain, &core.name, &certificate.ocsp, core.now / 1_000, &hellos)
             .map_err(|e| RemoteError::new(e.alert(), "the certificate is refused"))?;
         self.session.transcript.add(bytes);
         Ok(Stage::Signature(Box::new(WaitSignature {

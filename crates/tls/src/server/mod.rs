@@ -19,10 +19,12 @@ use crate::hello::{Random, SystemRandom};
 use crate::names::group;
 use crate::shake::Shake;
 use crate::suite::Suite;
+use crate::traffic::Traffic;
 use crate::{Connected, Progress};
 
 pub use key::SigningKey;
 use stages::Stage;
+pub(crate) use stages::WaitFinish;
 pub use ticketer::TicketKey;
 
 /// What every connection shares.
@@ -101,6 +103,16 @@ impl Server {
     #[must_use]
     pub fn new(config: Arc<Config>, now: u64) -> Self {
         Self { shake: Shake { core: Core { config, now }, channel: Channel::default(), stage: Stage::first() } }
+    }
+
+    /// A handshake whose flight is out already, and under `channel`'s keys.
+    pub(crate) fn waiting(config: Arc<Config>, channel: Channel, wait: WaitFinish) -> Self {
+        Self { shake: Shake { core: Core { config, now: 0 }, channel, stage: Stage::Finish(Box::new(wait)) } }
+    }
+
+    /// The traffic of a handshake that is done.
+    pub(crate) fn traffic(&mut self) -> Option<&mut Traffic> {
+        if let Stage::Done(connected) = &mut self.shake.stage { Some(&mut connected.traffic) } else { None }
     }
 
     /// As [`crate::client::Client::step`].

@@ -317,7 +317,7 @@ fn authenticate(
 }
 
 /// The client's second flight is missing.
-pub(super) struct WaitFinish {
+pub(crate) struct WaitFinish {
     suite: Suite,
     group: u16,
     master: Master,
@@ -330,6 +330,12 @@ pub(super) struct WaitFinish {
 }
 
 impl WaitFinish {
+    /// After a flight that REALITY wrote: `transcript` ends with its Finished.
+    pub(crate) fn new(suite: Suite, master: Master, client: Secret, transcript: Transcript, facts: Facts) -> Self {
+        let value = transcript.value().to_vec();
+        Self { suite, group: facts.group, master, client, value, transcript, facts, limits: (None, None) }
+    }
+
     fn settings(mut self, bytes: &[u8]) -> Result<Stage, Error> {
         self.facts.alps = Some(parse_client_settings(bytes.get(4..).unwrap_or_default())?);
         self.transcript.add(bytes);
