@@ -254,6 +254,9 @@ pub struct User {
     pub id: String,
     pub user_sha256: Digest,
     pub password_sha256: Digest,
+    /// SHA-256 of the VLESS id's 16 bytes, of which bytes 6 and 7 are zero (they may carry a route).
+    #[serde(default)]
+    pub vless_sha256: Option<Digest>,
     pub compartment: String,
     #[serde(default)]
     pub up_bytes_per_s: Option<u64>,
@@ -436,12 +439,16 @@ impl Config {
 pub(crate) fn check_users(users: &[User]) -> Result<(), ConfigError> {
     let mut ids = HashSet::new();
     let mut names = HashSet::new();
+    let mut vless = HashSet::new();
     for (i, user) in users.iter().enumerate() {
         if user.id.is_empty() || !ids.insert(&user.id) {
             return Err(ConfigError::new(format!("users[{i}].id"), "missing, or used twice"));
         }
         if !names.insert(user.user_sha256) {
             return Err(ConfigError::new(format!("users[{i}].user_sha256"), "used twice"));
+        }
+        if user.vless_sha256.is_some_and(|id| !vless.insert(id)) {
+            return Err(ConfigError::new(format!("users[{i}].vless_sha256"), "used twice"));
         }
         for (name, rate) in [("up_bytes_per_s", user.up_bytes_per_s), ("down_bytes_per_s", user.down_bytes_per_s)] {
             if rate == Some(0) {

@@ -206,6 +206,10 @@ impl Gate for EdgeGate {
         self.core.users.authenticate(user, password).map(|user| Arc::clone(&user.id))
     }
 
+    fn recognise(&self, id: &[u8; 16]) -> Option<Arc<str>> {
+        self.core.users.recognise(id).map(|user| Arc::clone(&user.id))
+    }
+
     fn next(&self, next: Next) {
         tokio::spawn(dispatch(Arc::clone(&self.core), self.route.clone(), next));
     }

@@ -44,10 +44,21 @@ pub(crate) struct User {
     pub cut: CancellationToken,
 }
 
+impl User {
+    /// Whether the credentials are those of `other`: what decides over running tunnels when settings change.
+    fn same_keys(&self, other: &config::User) -> bool {
+        self.settings.user_sha256 == other.user_sha256
+            && self.settings.password_sha256 == other.password_sha256
+            // A first id takes nothing away from what was opened without one.
+            && (self.settings.vless_sha256.is_none() || self.settings.vless_sha256 == other.vless_sha256)
+    }
+}
+
 struct Table {
     /// Never empty, or an edge without users would answer strangers sooner: an empty map is not even hashed for.
     by_name: HashMap<[u8; 32], Option<Arc<User>>>,
     by_id: HashMap<Arc<str>, Arc<User>>,
+    by_vless: HashMap<[u8; 32], Arc<User>>,
 }
 
 /// What no name has as its digest; and who found one would find nobody there.
@@ -55,7 +66,7 @@ const NOBODY: [u8; 32] = [0; 32];
 
 impl Default for Table {
     fn default() -> Self {
-        Self { by_name: HashMap::from([(NOBODY, None)]), by_id: HashMap::new() }
+        Self { by_name: HashMap::from([(NOBODY, None)]), by_id: HashMap::new(), by_vless: HashMap::new() }
     }
 }
 
@@ -84,10 +95,7 @@ impl Users {
             let user = match before.filter(|user| user.settings == *settings) {
                 Some(same) => Arc::clone(same),
                 None => {
-                    let same_keys = before.filter(|user| {
-                        user.settings.user_sha256 == settings.user_sha256
-                            && user.settings.password_sha256 == settings.password_sha256
-                    });
+                    let same_keys = before.filter(|user| user.same_keys(settings));
                     Arc::new(User {
                         id: Arc::clone(&id),
                         compartment: settings.compartment.clone(),
@@ -102,16 +110,15 @@ impl Users {
                 }
             };
             next.by_name.insert(settings.user_sha256.0, Some(Arc::clone(&user)));
+            if let Some(id) = settings.vless_sha256 {
+                next.by_vless.insert(id.0, Arc::clone(&user));
+            }
             next.by_id.insert(id, user);
         }
         let next = Arc::new(next);
         self.table.store(Arc::clone(&next));
         for user in old.by_id.values() {
-            let still = next.by_id.get(&user.id).is_some_and(|now| {
-                now.settings.user_sha256 == user.settings.user_sha256
-                    && now.settings.password_sha256 == user.settings.password_sha256
-            });
-            if !still {
+            if !next.by_id.get(&user.id).is_some_and(|now| user.same_keys(&now.settings)) {
                 user.cut.cancel();
             }
         }
@@ -129,6 +136,15 @@ impl Users {
         let user = found.filter(|_| matches)?;
         user.tally.seen();
         Some(Arc::clone(user))
+    }
+
+    /// Who has this VLESS id, given without its route. Found by digest, so that what is compared byte by byte is nothing
+    /// a guesser could steer; and only who passed REALITY gets to ask.
+    pub fn recognise(&self, id: &[u8; 16]) -> Option<Arc<User>> {
+        let id: [u8; 32] = digest(&SHA256, id).as_ref().try_into().ok()?;
+        let user = self.table.load().by_vless.get(&id).cloned()?;
+        user.tally.seen();
+        Some(user)
     }
 
     /// The user of this id, if still there.
@@ -153,6 +169,7 @@ mod tests {
             id: id.into(),
             user_sha256: sha(name),
             password_sha256: sha(password),
+            vless_sha256: None,
             compartment: "default".into(),
             up_bytes_per_s: None,
             down_bytes_per_s: None,
@@ -176,5 +193,26 @@ mod tests {
         assert!(bob.cut.is_cancelled());
         assert!(users.authenticate(b"bob", b"3").is_some_and(|b| !b.cut.is_cancelled()));
         assert_eq!(users.tallies().len(), 2);
+    }
+
+    #[test]
+    fn an_id_is_a_credential_of_its_own() {
+        let with = |id: &[u8; 16]| config::User {
+            vless_sha256: Some(Digest(digest(&SHA256, id).as_ref().try_into().unwrap())),
+            ..user("a", "alice", "1")
+        };
+        let users = Users::default();
+        users.set(&[with(&[7; 16]), user("b", "bob", "2")]);
+        let alice = users.recognise(&[7; 16]).expect("known");
+        assert_eq!(&*alice.id, "a");
+        assert!(users.recognise(&[0; 16]).is_none() && users.recognise(&[8; 16]).is_none());
+        // Another id cuts what the old one opened; the same id with other limits does not.
+        users.set(&[config::User { up_bytes_per_s: Some(1), ..with(&[7; 16]) }]);
+        assert!(!alice.cut.is_cancelled());
+        users.set(&[with(&[9; 16])]);
+        assert!(alice.cut.is_cancelled() && users.recognise(&[7; 16]).is_none());
+        assert!(users.recognise(&[9; 16]).is_some_and(|now| !now.cut.is_cancelled()));
+        users.set(&[user("a", "alice", "1")]);
+        assert!(users.recognise(&[9; 16]).is_none());
     }
 }
