@@ -2,7 +2,10 @@
 //!
 //! | file | idea |
 //! |---|---|
+//! | [`seen`], `disk` | no first flight is answered twice |
 //! | [`inner`] | what a friend speaks inside: HTTP/2 or VLESS, told apart by the first bytes |
 #![forbid(unsafe_code)]
 
+mod disk;
 pub mod inner;
+pub mod seen;
