@@ -100,6 +100,7 @@ impl Server {
             chain: Vec::new(),
             resumed: false,
             retried: false,
+            scheme: Some(scheme::ED25519),
             name: Some(friend.server_name.clone().into_bytes()),
         };
         let stage = WaitFinish::new(flight.suite, handshake.master()?, client, transcript, facts);
