@@ -20,7 +20,7 @@ use crate::target::Target;
 
 /// How long the header waits for the first payload. A header alone is a record of a telling length; but who opens a
 /// stream and waits for the other side to speak (SMTP, SSH) must get it. What other VLESS clients wait.
-const PAYLOAD: Duration = Duration::from_millis(500);
+pub const PAYLOAD: Duration = Duration::from_millis(500);
 
 /// A future that yields a stream over a verified connection to the edge, or how far it came and why not further.
 pub type Connecting = Pin<Box<dyn Future<Output = Result<Io, (Stage, String)>> + Send>>;
@@ -30,6 +30,8 @@ pub struct Config {
     pub id: Id,
     /// Time for TCP and the handshake together.
     pub deadline: Duration,
+    /// How long the header waits for the first payload; [`PAYLOAD`] outside tests.
+    pub payload: Duration,
     pub connect: Box<dyn Fn() -> Connecting + Send + Sync>,
 }
 
@@ -92,7 +94,7 @@ impl Way {
         let stream = connecting.unwrap_or_else(|_| Err((Stage::Connect, "no answer in time".to_owned())))?;
         Ok(Tunnel {
             stream,
-            head: Some(Head { bytes: Slice::from_vec(head), timer: Box::pin(sleep(PAYLOAD)) }),
+            head: Some(Head { bytes: Slice::from_vec(head), timer: Box::pin(sleep(self.config.payload)) }),
             flushing: false,
             answer: Client::new(),
         })
