@@ -83,15 +83,11 @@ impl Server {
         for (piece, wire) in cut(&[extensions, certificate, verify, finished], &flight.records)? {
             keys.append_as_long(content::HANDSHAKE, &piece, wire, &mut out)?;
         }
-        for wire in &flight.more {
-            keys.append_as_long(content::APPLICATION_DATA, &[], *wire, &mut out)?;
-        }
 
         let mut channel = Channel::default();
         channel.spec_allowed = true;
         channel.max_idle = MaxIdle(manners.specs);
         channel.change_read(Protection::new(flight.suite, client.clone())?)?;
-        channel.write = Some(keys);
         let facts = Facts {
             suite: flight.suite,
             group: flight.group,
@@ -103,7 +99,12 @@ impl Server {
             scheme: Some(scheme::ED25519),
             name: Some(friend.server_name.clone().into_bytes()),
         };
-        let stage = WaitFinish::new(flight.suite, handshake.master()?, client, transcript, facts);
+        let stage = WaitFinish::new(handshake.master()?, client, transcript, facts, &mut channel, (None, None))?;
+        // Behind our Finished, and so under the application's keys already.
+        for wire in &flight.more {
+            let keys = channel.write.as_mut().ok_or(NONE)?;
+            keys.append_as_long(content::APPLICATION_DATA, &[], *wire, &mut out)?;
+        }
         let inner = server::Server::waiting(Arc::clone(identity.config()), channel, stage);
         Ok((Self { inner, after: manners.after.clone() }, out))
     }

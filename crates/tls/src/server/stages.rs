@@ -234,26 +234,18 @@ fn hello(
     transcript.add(&finished);
     flight.extend_from_slice(&finished);
     channel.send(&flight, out)?;
-    let wait = WaitFinish {
+    let facts = Facts {
         suite: choice.suite,
         group: choice.group,
-        master: handshake.master()?,
-        client,
-        value: transcript.value().to_vec(),
-        transcript: transcript.clone(),
-        facts: Facts {
-            suite: choice.suite,
-            group: choice.group,
-            scheme: if psk.is_none() { choice.scheme } else { None },
-            alpn: choice.alpn,
-            alps: None,
-            chain: Vec::new(),
-            resumed: psk.is_some(),
-            retried: retried.is_some(),
-            name: hello.server_name()?.map(<[u8]>::to_vec),
-        },
-        limits,
+        scheme: if psk.is_none() { choice.scheme } else { None },
+        alpn: choice.alpn,
+        alps: None,
+        chain: Vec::new(),
+        resumed: psk.is_some(),
+        retried: retried.is_some(),
+        name: hello.server_name()?.map(<[u8]>::to_vec),
     };
+    let wait = WaitFinish::new(handshake.master()?, client, transcript.clone(), facts, channel, limits)?;
     let wait = Box::new(wait);
     Ok(if extensions.alps.is_some() { Stage::Settings(wait) } else { Stage::Finish(wait) })
 }
@@ -330,10 +322,19 @@ pub(crate) struct WaitFinish {
 }
 
 impl WaitFinish {
-    /// After a flight that REALITY wrote: `transcript` ends with its Finished.
-    pub(crate) fn new(suite: Suite, master: Master, client: Secret, transcript: Transcript, facts: Facts) -> Self {
-        let value = transcript.value().to_vec();
-        Self { suite, group: facts.group, master, client, value, transcript, facts, limits: (None, None) }
+    /// After our flight, with which `transcript` ends: what we say from here on, be it an alert, is under the
+    /// application's keys (section 7.1 and appendix A.2).
+    pub(crate) fn new(
+        master: Master,
+        client: Secret,
+        transcript: Transcript,
+        facts: Facts,
+        channel: &mut Channel,
+        limits: (Option<usize>, Option<usize>),
+    ) -> Result<Self, LocalError> {
+        let (suite, group, value) = (facts.suite, facts.group, transcript.value().to_vec());
+        channel.write = Some(Protection::new(suite, master.server_traffic(&value)?)?);
+        Ok(Self { suite, group, master, client, value, transcript, facts, limits })
     }
 
     fn settings(mut self, bytes: &[u8]) -> Result<Stage, Error> {
@@ -359,7 +360,7 @@ impl WaitFinish {
         }
         self.transcript.add(bytes);
         channel.boundary()?;
-        let send = Protection::new(self.suite, self.master.server_traffic(&self.value)?)?;
+        let send = channel.write.take().ok_or(LocalError::State("no keys to send under"))?;
         let receive = Protection::new(self.suite, self.master.client_traffic(&self.value)?)?;
         let exporter = self.master.exporter(&self.value)?;
         let mut traffic = Traffic::new(self.suite, send, receive, exporter).with_limits(self.limits.0, self.limits.1);
