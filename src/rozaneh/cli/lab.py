@@ -1,6 +1,7 @@
 """``rozaneh lab``: a network with a censor in the middle, in throwaway namespaces on this machine.
 
-Here are the commands that show what there is and open a world; ``lab_run`` measures, ``lab_judge`` judges and probes.
+Here are the commands that show what there is and open a world; ``lab_run`` measures, ``lab_judge`` judges and
+probes, ``lab_tell`` tries to tell edges from their covers.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from rozaneh.cli.lab_browser import browser
 from rozaneh.cli.lab_common import faults
 from rozaneh.cli.lab_judge import judge, probe, verify
 from rozaneh.cli.lab_run import run
+from rozaneh.cli.lab_tell import tell
 from rozaneh.cli.options import command_output
 from rozaneh.cli.output import Output
 from rozaneh.core.errors import Fault, FaultKind
@@ -36,6 +38,7 @@ lab.add_command(run)
 lab.add_command(judge)
 lab.add_command(probe)
 lab.add_command(verify)
+lab.add_command(tell)
 lab.add_command(browser)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from rozaneh.lab.services.pki import Authority
 from rozaneh.lab.tell.seen import Seen, reduce
-from rozaneh.lab.tell.talk import Finish, Goodbye, Hear, Inside, Offer, Pause, Plain, Say, Talk
+from rozaneh.lab.tell.talk import Finish, Goodbye, Hear, Inside, Leave, Offer, Pause, Plain, Say, Talk
 from rozaneh.lab.tell.visits import Visits
 
 Serve = Callable[[socket.socket], None]
@@ -100,6 +100,21 @@ def test_who_says_nothing_is_watched_to_the_end_of_the_time() -> None:
         over.set()
     assert found[0].end == "open"
     assert found[0].end_s >= 0.2
+
+
+def test_who_leaves_hangs_up_once_everything_is_said() -> None:
+    heard: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        heard.append(connection.recv(100))
+        connection.sendall(b"x")
+        heard.append(connection.recv(100))
+        with contextlib.suppress(ConnectionResetError):
+            heard.append(connection.recv(100))
+
+    seen = visit(Plain([Say(b"hello"), Hear(5.0), Say(b"bye"), Leave()]), serve)
+    assert (seen.end, seen.size) == ("open", 1)
+    assert heard == [b"hello", b"bye", b""]
 
 
 def test_nobody_there_is_refused() -> None:

@@ -34,7 +34,7 @@ def answers(seed: int, *, slower: float = 0.0, odd: frozenset[str] = frozenset()
 
 
 def test_one_server_twice_cannot_be_told() -> None:
-    found = verdict.compare(answers(1), answers(2), FAMILIES, grain=0.01)
+    found = verdict.compare(answers(1), answers(2), FAMILIES, jitter=0.01)
     assert found.accuracy <= verdict.LIMIT
     assert found.probes == len(PROBES)
     assert found.by["forest"].of == 2 * 3 * len(PROBES)
@@ -45,14 +45,14 @@ def test_one_server_twice_cannot_be_told() -> None:
 
 def test_another_end_in_a_third_of_the_answers_is_told() -> None:
     odd = frozenset(PROBES[::3])
-    found = verdict.compare(answers(1, odd=odd), answers(2), FAMILIES, grain=0.01)
+    found = verdict.compare(answers(1, odd=odd), answers(2), FAMILIES, jitter=0.01)
     assert found.accuracy > 0.6
     assert found.families["f0"].accuracy > 0.95
     assert {one.probe for one in found.differences} >= odd
 
 
 def test_one_odd_answer_hides_from_an_accuracy_and_is_found_by_name() -> None:
-    found = verdict.compare(answers(1, odd=frozenset({"p7"})), answers(2), FAMILIES, grain=0.01)
+    found = verdict.compare(answers(1, odd=frozenset({"p7"})), answers(2), FAMILIES, jitter=0.01)
     assert found.accuracy <= verdict.LIMIT
     assert "p7" in {one.probe for one in found.differences}
     odd = next(one for one in found.differences if one.probe == "p7")
@@ -60,15 +60,15 @@ def test_one_odd_answer_hides_from_an_accuracy_and_is_found_by_name() -> None:
 
 
 def test_another_patience_is_told_by_its_times() -> None:
-    found = verdict.compare(answers(1, slower=0.5), answers(2), FAMILIES, grain=0.01)
-    assert found.accuracy > 0.95
+    found = verdict.compare(answers(1, slower=0.5), answers(2), FAMILIES, jitter=0.01)
+    assert found.accuracy > 0.9
     assert found.patience.p < 1e-6
     assert found.patience.medians[0] - found.patience.medians[1] == pytest.approx(0.5, abs=0.02)
 
 
 def test_one_round_is_too_few() -> None:
     with pytest.raises(ValueError, match="two rounds"):
-        verdict.compare(answers(1, rounds=1), answers(2, rounds=1), FAMILIES, grain=0.01)
+        verdict.compare(answers(1, rounds=1), answers(2, rounds=1), FAMILIES, jitter=0.01)
 
 
 def test_a_forest_learns_a_rule_of_two_columns() -> None:
@@ -85,12 +85,20 @@ def test_a_forest_learns_a_rule_of_two_columns() -> None:
     assert right / 400 > 0.9
 
 
-def test_rows_blur_times_and_nothing_else() -> None:
+def test_rows_have_every_number_and_lose_none() -> None:
     one = Seen("fin", 0.1234, 0.0512, 9, ((21, 2),), 0x0228, "ab", "TLSv1.3")
-    two = Seen("fin", 0.1211, 0.0493, 9, ((21, 2),), 0x0228, "ab", "TLSv1.3")
-    assert row(one, 1, 2, 0.01) == row(two, 1, 2, 0.01)
-    assert row(one, 1, 2, 1e-6) != row(two, 1, 2, 1e-6)
-    assert len(row(one, 1, 2, 0.01)) == len(NAMES)
+    assert len(row(one, 1, 2)) == len(NAMES)
+    for changed in (
+        Seen("rst", 0.1234, 0.0512, 9, ((21, 2),), 0x0228, "ab", "TLSv1.3"),
+        Seen("fin", 0.1235, 0.0512, 9, ((21, 2),), 0x0228, "ab", "TLSv1.3"),
+        Seen("fin", 0.1234, 0.0513, 9, ((21, 2),), 0x0228, "ab", "TLSv1.3"),
+        Seen("fin", 0.1234, 0.0512, 8, ((21, 2),), 0x0228, "ab", "TLSv1.3"),
+        Seen("fin", 0.1234, 0.0512, 9, ((21, 3),), 0x0228, "ab", "TLSv1.3"),
+        Seen("fin", 0.1234, 0.0512, 9, ((21, 2),), 0x0246, "ab", "TLSv1.3"),
+        Seen("fin", 0.1234, 0.0512, 9, ((21, 2),), 0x0228, "ac", "TLSv1.3"),
+        Seen("fin", 0.1234, 0.0512, 9, ((21, 2),), 0x0228, "ab", "TLSv1.2"),
+    ):
+        assert row(changed, 1, 2) != row(one, 1, 2)
 
 
 def test_kolmogorov_and_smirnov() -> None:

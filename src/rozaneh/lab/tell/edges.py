@@ -8,7 +8,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import select
+import socket
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -21,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import x25519
 
 from rozaneh.lab.isolate import LabUnavailable
 from rozaneh.lab.nodes import Node
-from rozaneh.lab.processes import Process
+from rozaneh.lab.processes import NotReady, Process
 from rozaneh.lab.subjects import programs
 from rozaneh.lab.tell.covers import INNER, Place, Site
 
@@ -163,7 +166,6 @@ import sys, threading
 import xray
 with open(sys.argv[1], encoding="utf-8") as config:
     xray.startFromJSON(config.read())
-print("ready", flush=True)
 threading.Event().wait()
 """
 
@@ -189,7 +191,7 @@ def xray(node: Node, place: Place, site: Site, own: Keys) -> Process:
         "settings": {"clients": [{"id": _UUID}], "decryption": "none"},
         "streamSettings": {"network": "raw", "security": "reality", "realitySettings": settings},
     }
-    return _run_xray(node, "xray-server", {"inbounds": [inbound], "outbounds": [{"protocol": "freedom"}]})
+    return _run_xray(node, "xray-server", {"inbounds": [inbound], "outbounds": [{"protocol": "freedom"}]}, place)
 
 
 def xray_reader(node: Node, place: Place, site: Site, own: Keys, socks: int) -> Process:
@@ -208,10 +210,10 @@ def xray_reader(node: Node, place: Place, site: Site, own: Keys, socks: int) -> 
         "streamSettings": {"network": "raw", "security": "reality", "realitySettings": settings},
     }
     inbound = {"listen": "127.0.0.1", "port": socks, "protocol": "socks", "settings": {"auth": "noauth"}}
-    return _run_xray(node, "xray-client", {"inbounds": [inbound], "outbounds": [outbound]})
+    return _run_xray(node, "xray-client", {"inbounds": [inbound], "outbounds": [outbound]}, ("127.0.0.1", socks))
 
 
-def _run_xray(node: Node, name: str, config: Document) -> Process:
+def _run_xray(node: Node, name: str, config: Document, place: Place) -> Process:
     folder = programs.peers()
     if folder is None or not has_xray():
         raise LabUnavailable("Xray is not installed: `make test` installs it")
@@ -219,9 +221,22 @@ def _run_xray(node: Node, name: str, config: Document) -> Process:
     path, script = node.folder / f"{name}.json", node.folder / f"{name}.py"
     path.write_text(json.dumps(config), "utf-8")
     script.write_text(_XRAY, "utf-8")
-    process = node.spawn([str(folder / "bin" / "python"), str(script), str(path)])
-    process.wait_line("ready", READY_S)
+    process = node.spawn([str(folder / "bin" / "python"), str(script), str(path)], log=node.folder / f"{name}.log")
+    if not node.call(lambda: _accepts(place)):
+        process.kill()
+        raise NotReady(f"Xray does not listen: {process.output()}")
     return process
+
+
+def _accepts(place: Place) -> bool:
+    """Waits until a program that does not say when it is ready accepts connections."""
+    end = time.monotonic() + READY_S
+    while time.monotonic() < end:
+        with socket.socket() as tried:
+            if tried.connect_ex(place) == 0:
+                return True
+        select.select([], [], [], 0.02)
+    return False
 
 
 def _b64(data: bytes) -> str:

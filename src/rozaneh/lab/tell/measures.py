@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from rozaneh.lab.tell.seen import Seen
 
 _ENDS = {"fin": 0.0, "rst": 1.0, "open": 2.0, "refused": 3.0}
@@ -27,22 +25,15 @@ NAMES = (
 )
 
 
-def row(seen: Seen, probe: int, family: int, grain: float) -> Row:
-    """The numbers of one answer.
-
-    Args:
-        seen: The answer.
-        probe: The probe's number: the classifier knows what was asked.
-        family: Its family's number.
-        grain: Seconds below which two times are one: what the line between prober and server blurs.
-    """
+def row(seen: Seen, probe: int, family: int) -> Row:
+    """The numbers of one answer; the probe's number is among them, since a censor knows what was asked."""
     lengths = [float(length) for _, length in seen.records[:_LENGTHS]]
     return (
         float(probe),
         float(family),
         _ENDS[seen.end],
-        _time(seen.end_s if seen.end != "open" else 0.0, grain),
-        _time(seen.first_s, grain),
+        seen.end_s if seen.end != "open" else 0.0,
+        seen.first_s,
         float(seen.size),
         float(len(seen.records)),
         float(sum(kind == 23 for kind, _ in seen.records)),
@@ -60,7 +51,3 @@ def hash_of(text: str) -> int:
     for byte in text.encode():
         value = (value * 257 + byte) % 1_000_003
     return value
-
-
-def _time(seconds: float, grain: float) -> float:
-    return seconds if seconds < 0 else math.floor(seconds / grain + 0.5) * grain

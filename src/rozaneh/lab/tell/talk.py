@@ -49,7 +49,12 @@ class Goodbye:
     """Ends TLS in order (`close_notify`); nothing on a bare connection."""
 
 
-Step = Say | Pause | Hear | Finish | Goodbye
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Hangs up: how the connection would have ended is not the question."""
+
+
+Step = Say | Pause | Hear | Finish | Goodbye | Leave
 
 
 class Talk(Protocol):
@@ -57,6 +62,7 @@ class Talk(Protocol):
 
     wake: float | None
     finished: bool
+    left: bool
 
     def opened(self, now: float) -> None:
         """The connection stands."""
@@ -96,6 +102,7 @@ class Plain:
     def __init__(self, steps: Sequence[Step]) -> None:
         self.wake: float | None = None
         self.finished = False
+        self.left = False
         self._steps = list(steps)
         self._hearing = False
         self._outgoing = bytearray()
@@ -147,7 +154,7 @@ class Plain:
             self._go(now)
 
     def _go(self, now: float) -> None:
-        while self._steps and self.wake is None and not self.finished:
+        while self._steps and self.wake is None and not (self.finished or self.left):
             step = self._steps.pop(0)
             match step:
                 case Say(data):
@@ -160,6 +167,8 @@ class Plain:
                     self.finished = True
                 case Goodbye():
                     self._goodbye()
+                case Leave():
+                    self.left = True
 
     def _say(self, data: bytes) -> None:
         self._outgoing += data

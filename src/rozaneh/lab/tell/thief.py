@@ -1,7 +1,8 @@
-"""First flights of a real client that never reached its server: `python -m rozaneh.lab.tell.thief CONFIG.json COUNT`.
+"""First flights of a real client that never reached its server, each written as a line of hexadecimal digits.
 
-The engine of a reader is pointed at a listener of ours, which keeps what comes first and hangs up. Each flight is
-written as a line of hexadecimal digits: a censor on the line holds exactly this, before the server has ever seen it.
+`python -m rozaneh.lab.tell.thief engine CONFIG.json COUNT` points a reader's engine at a listener of ours, which keeps
+what comes first and hangs up; `… socks LISTEN SOCKS COUNT` listens at the port LISTEN of loopback, to which another
+program's client leads whose SOCKS port is given. A censor on the line holds exactly this before the server has seen it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import socket
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 _SECONDS = 10.0
@@ -29,7 +31,17 @@ def whole(connection: socket.socket) -> bytes:
     return data
 
 
-def main(path: Path, count: int) -> int:
+def main(arguments: Sequence[str]) -> int:
+    """Steals as many as the last argument says."""
+    how, *rest, count = arguments
+    if how == "engine":
+        by_engine(Path(rest[0]), int(count))
+    else:
+        by_socks(int(rest[0]), int(rest[1]), int(count))
+    return 0
+
+
+def by_engine(path: Path, count: int) -> None:
     """Has the client of the document at `path` begin `count` connections, and writes what it said first."""
     from rozaneh.engine import _native
 
@@ -45,15 +57,34 @@ def main(path: Path, count: int) -> int:
                 # The probe waits for an answer, so it waits beside us.
                 asking = threading.Thread(target=engine.probe, args=(tag, _SECONDS))
                 asking.start()
-                connection, _ = listener.accept()
-                with connection:
-                    connection.settimeout(_SECONDS)
-                    sys.stdout.write(whole(connection).hex() + "\n")
+                _take(listener)
                 asking.join()
         finally:
             engine.stop()
-    return 0
+
+
+def by_socks(listen: int, socks: int, count: int) -> None:
+    """The same through a client's SOCKS port: each connection through it begins one to the server."""
+    with socket.create_server(("127.0.0.1", listen), backlog=64) as listener:
+        listener.settimeout(_SECONDS)
+        for _ in range(count):
+            with socket.create_connection(("127.0.0.1", socks), timeout=_SECONDS) as through:
+                # RFC 1928: no authentication, CONNECT to a name, and words for it at once.
+                through.sendall(b"\x05\x01\x00")
+                through.recv(2)
+                name = b"news.example"
+                through.sendall(b"\x05\x01\x00\x03" + bytes([len(name)]) + name + b"\x01\xbb")
+                through.recv(10)
+                through.sendall(b"hello")
+                _take(listener)
+
+
+def _take(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.settimeout(_SECONDS)
+        sys.stdout.write(whole(connection).hex() + "\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))
+    sys.exit(main(sys.argv[1:]))

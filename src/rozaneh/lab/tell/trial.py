@@ -19,13 +19,19 @@ from rozaneh.lab.tell import asking, battery, covers, edges, field, stolen
 from rozaneh.lab.tell.asking import Group
 from rozaneh.lab.tell.covers import COVERS, INNER, Cover, Site
 from rozaneh.lab.tell.seen import Seen
-from rozaneh.lab.tell.verdict import GRAIN_S, Comparison, Difference, compare, differences
+from rozaneh.lab.tell.verdict import JITTER_S, LIMIT, Comparison, Difference, compare, differences
 from rozaneh.lab.world import Raised
 
 HOST = "garden-photos.example"
 # The most connections at once: below what a process may open (20,000 here), and a server needs two for each of them.
 MOST = 6_000
 _STEAL_S = 120.0
+# Times count as different below this probability: several comparisons a run, all of which must pass by chance.
+_BY_CHANCE = 1e-3
+# What must be told has to be told clearly.
+_KNOWN = 0.65
+# Where Xray's client is led to on the prober's loopback, and its SOCKS port there.
+_XRAY_OUT, _XRAY_SOCKS = 7_443, 7_080
 
 Kind = Literal["bare", "reality", "careless", "xray", "tls", "tls-empty"]
 Role = Literal["subject", "control", "known", "note"]
@@ -55,7 +61,7 @@ class Set:
     """Servers that get the same probes, and the pairs among them."""
 
     name: str
-    way: Literal["h2+reality", "h2+tls"]
+    way: Literal["h2+reality", "h2+tls", "xray"]
     servers: tuple[Server, ...]
     pairs: tuple[Pair, ...]
 
@@ -104,6 +110,29 @@ class Told:
     tells: list[Difference]
     intercepted: tuple[Comparison, list[Difference]] | None = None
 
+    def why_told(self) -> list[str]:
+        """Why a censor tells these two servers apart; empty when he cannot."""
+        found = []
+        if self.afar.accuracy > LIMIT:
+            found.append(f"{self.afar.accuracy:.1%} of the answers were put to the right server")
+        if self.tells:
+            found.append(f"{len(self.tells)} probes were answered differently every time")
+        if self.afar.patience.p < _BY_CHANCE:
+            found.append(f"silent connections are closed at other times (p = {self.afar.patience.p:.1g})")
+        if self.intercepted and self.intercepted[1]:
+            found.append(
+                f"{len(self.intercepted[1])} probes behind an intercepted first flight were answered differently"
+            )
+        return found
+
+    @property
+    def as_it_must(self) -> bool:
+        """Whether a subject and a control cannot be told, and what must be told is; notes may be either."""
+        told = bool(self.why_told())
+        return {"subject": not told, "control": not told, "known": self.afar.accuracy > _KNOWN, "note": True}[
+            self.pair.role
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -145,16 +174,23 @@ def sets(names: Sequence[str], ways: Sequence[str], *, known: bool = True) -> li
             if other:
                 servers.append(Server(f"{other}-stranger", "bare", other))
                 pairs.append(Pair(servers[-1].name, servers[1].name, "known", f"bare {other}, and bare {cover}"))
-            if edges.has_xray():
-                servers.append(Server(f"{cover}-xray", "xray", cover))
-                pairs.append(
-                    Pair(servers[-1].name, servers[1].name, "note", f"Xray's REALITY before {cover}, and bare {cover}")
-                )
             if cover == "nginx":
                 servers.append(Server("nginx-careless", "careless", cover))
                 text = "h2+reality before nginx that names its port in redirects, and bare nginx"
                 pairs.append(Pair("nginx-careless", servers[1].name, "note", text))
         found.append(Set(cover, "h2+reality", tuple(servers), tuple(pairs)))
+    if "xray" in ways:
+        cover = names[0]
+        servers = [
+            Server("xray-edge", "xray", cover),
+            Server("xray-bare", "bare", cover),
+            Server("xray-bare-2", "bare", cover),
+        ]
+        pairs = [
+            Pair("xray-edge", "xray-bare", "note", f"Xray's REALITY before {cover}, and bare {cover}"),
+            Pair("xray-bare-2", "xray-bare", "control", f"bare {cover} twice, asked the same"),
+        ]
+        found.append(Set("xray", "xray", tuple(servers), tuple(pairs)))
     if "h2+tls" in ways:
         servers = [
             Server("tls-edge", "tls", ""),
@@ -224,13 +260,13 @@ def _told(name: str, pair: Pair, group: Answered, other: Answered, seed: int) ->
     intercepted = None
     if pair.here in other.answers and pair.there in other.answers:
         mine, theirs = other.answers[pair.here], other.answers[pair.there]
-        compared = compare(mine, theirs, other.families, grain=GRAIN_S, seed=seed)
+        compared = compare(mine, theirs, other.families, jitter=JITTER_S, seed=seed)
         intercepted = (compared, _confirmed(other, pair))
     return Told(
         name,
         pair,
-        compare(here, there, group.families, grain=GRAIN_S, seed=seed),
-        compare(here, there, group.families, grain=1e-6, seed=seed),
+        compare(here, there, group.families, jitter=JITTER_S, seed=seed),
+        compare(here, there, group.families, jitter=0.0, seed=seed),
         _confirmed(group, pair),
         intercepted,
     )
@@ -264,6 +300,9 @@ def _inside(
             for server in everything:
                 running += _start(raised, server, site, places[server.name], programs, seed)
             prober = raised.nodes[field.PROBER]
+            if any(one.way == "xray" for one in wanted):
+                own = edges.keys(f"{seed}/xray-edge")
+                running.append(edges.xray_reader(prober, ("127.0.0.1", _XRAY_OUT), site, own, _XRAY_SOCKS))
 
             def ask() -> tuple[list[Answered], list[Answered]]:
                 return _ask(wanted, size, seed, places, site, prober.folder, note)
@@ -303,16 +342,13 @@ def _ask(
 ) -> tuple[list[Answered], list[Answered]]:
     groups, intercepted = [], []
     for one in wanted:
-        first = one.servers[0]
-        own = edges.keys(f"{seed}/{first.name}") if one.way == "h2+reality" else None
-        client = folder / f"{one.name}.json"
-        client.write_text(json.dumps(edges.reader(places[first.name], site, own)), "utf-8")
+        client = _client(one, places[one.servers[0].name], site, folder, seed)
         theirs = {server.name: places[server.name] for server in one.servers}
         pairs = [(pair.here, pair.there) for pair in one.pairs]
         hello = steal(client, 1)[0]
         groups.append(Group(one.name, battery.battery(hello, site.name, seed, size.every), theirs, pairs))
         # An intercepted flight opens this set's edge only; to the other edges it says nothing.
-        few = pairs[:2] if size.stolen and own else []
+        few = pairs[:2] if size.stolen and one.way != "h2+tls" else []
         pool = stolen.Stolen()
         probes = stolen.battery(pool, seed, size.stolen) if few else []
         places_of_few = {name: theirs[name] for pair in few for name in pair}
@@ -327,7 +363,17 @@ def _answered(group: Group) -> Answered:
     return Answered(group.families, group.answers, group.again)
 
 
-def _refill(pool: stolen.Stolen, client: Path) -> Callable[[int], None]:
+def _client(one: Set, place: covers.Place, site: Site, folder: Path, seed: int) -> list[str]:
+    """How to have a real client of a set's first server begin a connection: arguments of `thief`."""
+    if one.way == "xray":
+        return ["socks", str(_XRAY_OUT), str(_XRAY_SOCKS)]
+    own = edges.keys(f"{seed}/{one.servers[0].name}") if one.way == "h2+reality" else None
+    path = folder / f"{one.name}.json"
+    path.write_text(json.dumps(edges.reader(place, site, own)), "utf-8")
+    return ["engine", str(path)]
+
+
+def _refill(pool: stolen.Stolen, client: list[str]) -> Callable[[int], None]:
     def refill(count: int) -> None:
         if count:
             pool.fill(steal(client, count))
@@ -335,9 +381,9 @@ def _refill(pool: stolen.Stolen, client: Path) -> Callable[[int], None]:
     return refill
 
 
-def steal(client: Path, count: int) -> list[bytes]:
-    """First flights of the client whose document lies at `client`; none of them ever reaches its server."""
-    argv = [sys.executable, "-m", "rozaneh.lab.tell.thief", str(client), str(count)]
+def steal(client: Sequence[str], count: int) -> list[bytes]:
+    """First flights of a client (arguments of `thief`); none of them ever reaches its server."""
+    argv = [sys.executable, "-m", "rozaneh.lab.tell.thief", *client, str(count)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=_STEAL_S)
     flights = [bytes.fromhex(line) for line in done.stdout.split()]
     if done.returncode or len(flights) != count or not all(flights):

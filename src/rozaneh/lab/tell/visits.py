@@ -194,7 +194,9 @@ class Visits:
                 sock.shutdown(socket.SHUT_WR)
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if visit.unsent else 0)
         self._selector.modify(sock, events, visit)
-        if visit.talk.wake is not None:
+        if visit.talk.left and not visit.unsent:
+            self._end(visit, "open")
+        elif visit.talk.wake is not None:
             self._at(min(visit.talk.wake, visit.deadline), visit)
 
     def _failed(self, visit: _Visit, error: OSError) -> None:
