@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rozaneh.client.upstreams import to_upstream
+from rozaneh.client.upstreams import looks, to_upstream
 from rozaneh.core.errors import Fault, FaultKind
 from rozaneh.engine.config import H2Upstream, Socks5Upstream
 from rozaneh.ways.grammar import parse
@@ -17,14 +17,15 @@ def test_h2_takes_the_invites_credentials() -> None:
     assert isinstance(made, H2Upstream)
     assert (made.user, made.password) == (mine.user.reveal(), mine.password.reveal())
     assert (made.address, made.server_name, made.carriers) == ("93.184.215.14:443", "news.example", 2)
-    assert made.pin is not None
+    assert made.security.pin is not None
+    assert (made.look, list(looks([made]))) == ("chromium", ["chromium"])
     assert made.password not in repr(made)
 
 
 def test_credentials_in_the_way_come_first() -> None:
     made = to_upstream(parse("h2+tls(address=1.2.3.4:443,name=a,user=u,password=p)"), "x", invite().credentials())
     assert isinstance(made, H2Upstream)
-    assert (made.user, made.password, made.pin) == ("u", "p", None)
+    assert (made.user, made.password, made.security.pin) == ("u", "p", None)
 
 
 def test_socks5_needs_credentials_too() -> None:

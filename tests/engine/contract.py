@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rozaneh.client.upstreams import to_upstream
+from rozaneh.client.upstreams import looks, to_upstream
 from rozaneh.core.errors import Fault, FaultKind
 from rozaneh.edge.layout import EdgeSettings
 from rozaneh.engine.config import (
@@ -43,7 +43,8 @@ class Ends:
 
     def client(self, credentials: Credentials | None = None) -> EngineConfig:
         """A client of that edge."""
-        return EngineConfig(upstreams=[to_upstream(self.way, "way0", credentials or self.credentials)])
+        upstreams = [to_upstream(self.way, "way0", credentials or self.credentials)]
+        return EngineConfig(looks=looks(upstreams), upstreams=upstreams)
 
 
 def ends(directory: Path, settings: EdgeSettings, pin: str | None, documents: bool = True) -> Ends:

@@ -28,7 +28,15 @@ FULL = c.EngineConfig(
     ],
     upstreams=[
         c.Direct(tag="direct", egress=["198.51.100.7"]),
-        c.H2Upstream(tag="way", address="203.0.113.5:443", server_name="news.example", user="u", password="p", pin="x"),
+        c.H2Upstream(
+            tag="way",
+            address="203.0.113.5:443",
+            server_name="news.example",
+            user="u",
+            password="p",
+            look="chromium",
+            security=c.TlsSecurity(pin="x"),
+        ),
         c.Socks5Upstream(tag="next", address="127.0.0.1:9000", user="u", password="p"),
     ],
     users=[c.User(id="inv_a", user_sha256="aa", password_sha256="bb")],

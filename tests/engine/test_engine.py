@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from rozaneh.core.errors import Fault, FaultKind
-from rozaneh.engine.config import EngineConfig, ProxyListener, SameUser
+from rozaneh.engine.config import EngineConfig, ProxyListener, SameUser, TlsSecurity
 from rozaneh.engine.engine import Engine, bind_fault
 from tests.engine.contract import CHECKS, Ends, Make
 
@@ -25,7 +25,7 @@ def test_another_certificate_than_the_pinned_one_is_told(world: Ends) -> None:
     edge.start()
     config = world.client()
     (upstream,) = config.upstreams
-    wrong = msgspec.structs.replace(upstream, pin="A" * 43)
+    wrong = msgspec.structs.replace(upstream, security=TlsSecurity(pin="A" * 43))
     client = Engine(msgspec.structs.replace(config, upstreams=[wrong]))
     client.start()
     try:

@@ -20,7 +20,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from rozaneh.data import browsers
 from rozaneh.engine import _native
+from rozaneh.ways.catalogue import DEFAULT_LOOK
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -159,6 +161,12 @@ def edge_document(
     }
 
 
+def look(name: str) -> Document:
+    """A browser profile of the program's."""
+    document: Document = json.loads(browsers.encode(browsers.load(name)))
+    return document
+
+
 def way(address: str, identity: Identity, user: Account, carriers: int = 2) -> Document:
     """An upstream that leads through an edge."""
     return {
@@ -166,7 +174,8 @@ def way(address: str, identity: Identity, user: Account, carriers: int = 2) -> D
         "type": "h2",
         "address": address,
         "server_name": SERVER_NAME,
-        "pin": identity.pin,
+        "look": DEFAULT_LOOK,
+        "security": {"type": "tls", "pin": identity.pin},
         "user": user.user,
         "password": user.password,
         "carriers": carriers,
@@ -177,6 +186,7 @@ def client_document(upstream: Document, *, bind: str = "127.0.0.1:0", auth: Docu
     """Configuration of a reader's end with one local port."""
     return {
         "schema": "rozaneh.engine/1",
+        "looks": {upstream["look"]: look(upstream["look"])} if "look" in upstream else {},
         "listeners": [
             {"tag": "local", "type": "proxy", "bind": bind, "auth": auth or {"type": "same_user"}, "upstream": "way"}
         ],

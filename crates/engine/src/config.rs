@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use rozaneh_transport::look::Look;
 use serde::{Deserialize, Deserializer};
 
 use crate::policy::Net;
@@ -80,6 +81,9 @@ pub struct Config {
     /// Threads that move bytes; 0 is one a core.
     #[serde(default)]
     pub workers: usize,
+    /// Browsers that upstreams look like, by name: `rozaneh.browser/1` documents whose signatures were checked.
+    #[serde(default)]
+    pub looks: BTreeMap<String, serde_json::Value>,
     #[serde(default)]
     pub listeners: Vec<Listener>,
     #[serde(default)]
@@ -218,19 +222,31 @@ pub enum Upstream {
         tag: String,
         address: SocketAddr,
         server_name: String,
+        user: String,
+        password: Secret,
+        #[serde(default = "two")]
+        carriers: usize,
+        /// A name in `looks`.
+        look: String,
+        security: Security,
+    },
+    /// Another SOCKS5 proxy, which needs a password.
+    Socks5 { tag: String, address: SocketAddr, user: String, password: Secret },
+}
+
+/// The outer layer of a way: how its TLS knows the edge.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Security {
+    /// The edge's own certificate.
+    Tls {
         /// Base64url of SHA-256 of the key's SubjectPublicKeyInfo.
         #[serde(default)]
         pin: Option<String>,
         /// Roots to trust instead of the system's, where there is no pin.
         #[serde(default)]
         ca_file: Option<PathBuf>,
-        user: String,
-        password: Secret,
-        #[serde(default = "two")]
-        carriers: usize,
     },
-    /// Another SOCKS5 proxy, which needs a password.
-    Socks5 { tag: String, address: SocketAddr, user: String, password: Secret },
 }
 
 fn two() -> usize {
@@ -347,6 +363,14 @@ impl Config {
         Ok(config)
     }
 
+    /// What an upstream looks like.
+    pub(crate) fn look_of(&self, upstream: &Upstream) -> Option<&serde_json::Value> {
+        match upstream {
+            Upstream::H2 { look, .. } => self.looks.get(look),
+            Upstream::Direct { .. } | Upstream::Socks5 { .. } => None,
+        }
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         if self.schema != SCHEMA {
             return Err(ConfigError::new("schema", format!("this engine reads {SCHEMA}")));
@@ -374,8 +398,15 @@ impl Config {
                     // Every further connection to one server is a habit no browser has.
                     return Err(ConfigError::new(at("carriers"), "1 or 2"));
                 }
+                Upstream::H2 { look, .. } if !self.looks.contains_key(look) => {
+                    return Err(ConfigError::new(at("look"), "there is no such look"));
+                }
                 _ => {}
             }
+        }
+        for (name, document) in &self.looks {
+            Look::from_json(document.to_string().as_bytes())
+                .map_err(|reason| ConfigError::new(format!("looks.{name}"), reason))?;
         }
         let known: HashSet<&str> = self.upstreams.iter().map(Upstream::tag).collect();
         let mut tags = HashSet::new();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,16 +16,19 @@ use parking_lot::Mutex;
 use rozaneh_net::dial::{Dialler, Options};
 use rozaneh_net::peer;
 use rozaneh_transport::cover::Cover;
-use rozaneh_transport::h2::client::{CarrierEvent, Config as WayConfig, RESERVED, Stage, Way};
+use rozaneh_transport::h2::client::{CarrierEvent, Config as WayConfig, RESERVED, Way};
 use rozaneh_transport::h2::request::Credentials;
 use rozaneh_transport::h2::server::Edge;
+use rozaneh_transport::habits::Habits;
 use rozaneh_transport::local;
-use rozaneh_transport::tls::rustls_client::{Client, Trust};
+use rozaneh_transport::look::Look;
+use rozaneh_transport::outer::{Dialling, Outer, Stage};
+use rozaneh_transport::tls::engine_client::{Client, Trust};
 use rozaneh_transport::tls::rustls_server::Server;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::config::{self, Auth, Config, ConfigError, Listener, User, check_users};
+use crate::config::{self, Auth, Config, ConfigError, Listener, Security, User, check_users};
 use crate::core::{Core, Routing, Services};
 use crate::direct::Direct;
 use crate::dispatch::Route;
@@ -386,7 +389,8 @@ impl Engine {
         let mut upstreams = HashMap::new();
         let mut resolver = None;
         for (i, wanted) in config.upstreams.iter().enumerate() {
-            let unchanged = old.is_some_and(|old| old.upstreams.contains(wanted));
+            let unchanged =
+                old.is_some_and(|old| old.upstreams.contains(wanted) && old.look_of(wanted) == config.look_of(wanted));
             let direct = matches!(wanted, config::Upstream::Direct { .. });
             let kept = self.core.upstream(wanted.tag()).filter(|_| unchanged && (same_dialling || !direct));
             let upstream = match kept {
@@ -445,32 +449,21 @@ impl Engine {
             config::Upstream::Socks5 { address, user, password, .. } => {
                 Upstream::Socks(Socks { address: *address, user: user.clone(), password: password.0.clone(), timeout })
             }
-            config::Upstream::H2 { tag, address, server_name, pin, ca_file, user, password, carriers } => {
-                let trust = match (pin, ca_file) {
-                    (Some(pin), _) => {
-                        let bytes = URL_SAFE_NO_PAD.decode(pin).ok();
-                        let pin = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-                        Trust::Pin(pin.ok_or_else(|| ConfigError::new(at("pin"), "base64url of 32 bytes is expected"))?)
-                    }
-                    (None, Some(path)) => Trust::from_pem(&read(&at("ca_file"), path)?)
-                        .map_err(|reason| ConfigError::new(at("ca_file"), reason))?,
-                    (None, None) => Trust::SystemRoots,
-                };
-                let tls = Client::new(server_name, &trust, &[b"h2"])
-                    .map_err(|reason| ConfigError::new(at("server_name"), reason))?;
-                let dialler = Arc::new(Dialler::new(options(&[], timeout)));
-                let (address, tag) = (*address, tag.clone());
+            config::Upstream::H2 { tag, address, server_name, user, password, carriers, look, security } => {
+                let look =
+                    config.looks.get(look).ok_or_else(|| ConfigError::new(at("look"), "there is no such look"))?;
+                let look = Look::from_json(look.to_string().as_bytes())
+                    .map_err(|reason| ConfigError::new(at("look"), reason))?;
+                let outer = outer(&at, *address, server_name, &look, security, timeout)?;
+                let tag = tag.clone();
                 let core = Arc::downgrade(&self.core);
                 Upstream::H2(Way::new(WayConfig {
-                    tls,
+                    outer,
+                    look,
                     authority: format!("{server_name}:{}", address.port()),
                     credentials: Credentials::new(user, &password.0),
                     carriers: *carriers,
                     deadline: timeout,
-                    dial: Box::new(move || {
-                        let dialler = Arc::clone(&dialler);
-                        Box::pin(async move { dialler.connect("", &[address]).await.map_err(io::Error::from) })
-                    }),
                     watch: Box::new(move |event| {
                         let Some(core) = core.upgrade() else { return };
                         core.events.emit(&match event {
@@ -533,6 +526,44 @@ fn reads_files(listener: &Listener) -> bool {
 
 fn read(at: &str, path: &Path) -> Result<Vec<u8>, EngineError> {
     fs::read(path).map_err(|e| EngineError::Io(at.to_owned(), e))
+}
+
+/// The outer layer of a way.
+fn outer(
+    at: &dyn Fn(&str) -> String,
+    address: SocketAddr,
+    server_name: &str,
+    look: &Look,
+    security: &Security,
+    timeout: Duration,
+) -> Result<Outer, EngineError> {
+    let habits = Habits::of(address, server_name);
+    let tls = match security {
+        Security::Tls { pin, ca_file } => {
+            let trust = match (pin, ca_file) {
+                (Some(pin), _) => Trust::pin(
+                    base64url(pin)
+                        .ok_or_else(|| ConfigError::new(at("security.pin"), "base64url of 32 bytes is expected"))?,
+                ),
+                (None, Some(path)) => Trust::from_pem(&read(&at("security.ca_file"), path)?)
+                    .map_err(|reason| ConfigError::new(at("security.ca_file"), reason))?,
+                (None, None) => Trust::system().map_err(|reason| ConfigError::new(at("security.pin"), reason))?,
+            };
+            Client::new(server_name, &trust, look, Arc::clone(habits.tickets()))
+                .map_err(|reason| ConfigError::new(at("server_name"), reason))?
+        }
+    };
+    let dialler = Arc::new(Dialler::new(options(&[], timeout)));
+    let dial = Box::new(move || -> Dialling {
+        let dialler = Arc::clone(&dialler);
+        Box::pin(async move { dialler.connect("", &[address]).await.map_err(io::Error::from) })
+    });
+    Ok(Outer { dial, tls, habits })
+}
+
+/// So many bytes, as base64url without padding.
+fn base64url<const N: usize>(text: &str) -> Option<[u8; N]> {
+    URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
 }
 
 fn options(egress: &[IpAddr], timeout: Duration) -> Options {

@@ -3,8 +3,11 @@
 
 pub mod cover;
 pub mod h2;
+pub mod habits;
 pub mod local;
+pub mod look;
 pub mod next;
+pub mod outer;
 pub mod reality;
 pub mod target;
 pub mod tls;

@@ -12,12 +12,15 @@ use rozaneh_net::pool::Slice;
 use rozaneh_net::relay::{Control, relay};
 use rozaneh_net::stream::{Io, Stream};
 use rozaneh_transport::cover::Cover;
-use rozaneh_transport::h2::client::{Config, Stage, Way};
+use rozaneh_transport::h2::client::{Config, Way};
 use rozaneh_transport::h2::request::Credentials;
 use rozaneh_transport::h2::server::{Edge, Gate};
+use rozaneh_transport::habits::Habits;
+use rozaneh_transport::look::Look;
 use rozaneh_transport::next::{Next, Refusal};
+use rozaneh_transport::outer::{Outer, Stage};
 use rozaneh_transport::target::Target;
-use rozaneh_transport::tls::rustls_client::{Client, Trust};
+use rozaneh_transport::tls::engine_client::{Client, Trust};
 use rozaneh_transport::tls::rustls_server::Server;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -27,6 +30,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// A key that protects nothing: made for these tests, known to everybody.
 const CERTIFICATE: &[u8] = include_bytes!("data/test-cert.pem");
 const KEY: &[u8] = include_bytes!("data/test-key.pem");
+const CHROMIUM: &[u8] = include_bytes!("../../../src/rozaneh/data/browsers/chromium.json");
 /// Longest any single step of these tests may take on a loaded machine; reached only by a bug.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -129,13 +133,16 @@ impl World {
 
     fn way_with(&self, pin: [u8; 32], user: &str, password: &str) -> Arc<Way> {
         let address = self.address;
+        let look = Look::from_json(CHROMIUM).expect("a profile");
+        let habits = Habits::new(1_000, Duration::from_secs(60));
+        let tls = Client::new("news.test", &Trust::pin(pin), &look, Arc::clone(habits.tickets())).expect("a client");
         Way::new(Config {
-            tls: Client::new("news.test", &Trust::Pin(pin), &[b"h2"]).expect("a client"),
+            outer: Outer { dial: Box::new(move || Box::pin(TcpStream::connect(address))), tls, habits },
+            look,
             authority: "news.test:443".into(),
             credentials: Credentials::new(user, password),
             carriers: 2,
             deadline: LIMIT,
-            dial: Box::new(move || Box::pin(TcpStream::connect(address))),
             watch: Box::new(|_| {}),
         })
     }

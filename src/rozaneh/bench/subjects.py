@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from rozaneh.bench.plan import Tools
+from rozaneh.data import browsers
+from rozaneh.ways.catalogue import DEFAULT_LOOK
 
 CLIENT = "127.0.0.1:10001"
 EDGE = "127.0.0.1:10002"
@@ -116,9 +118,10 @@ def rozaneh_plain(tools: Tools, files: Files) -> Chain:
 
 def rozaneh_h2(tools: Tools, files: Files) -> Chain:
     """The way ``h2`` as readers use it: its own certificate, pinned, and the stock cover."""
-    way = {"tag": "out", "type": "h2", "address": EDGE, "server_name": SERVER_NAME, "pin": _pin(files)}
-    way |= {"user": USER, "password": PASSWORD}
-    client = _engine({"listeners": [_proxy_listener(CLIENT, "out")], "upstreams": [way]})
+    way: Document = {"tag": "out", "type": "h2", "address": EDGE, "server_name": SERVER_NAME, "look": DEFAULT_LOOK}
+    way |= {"user": USER, "password": PASSWORD, "security": {"type": "tls", "pin": _pin(files)}}
+    looks = {DEFAULT_LOOK: json.loads(browsers.encode(browsers.load(DEFAULT_LOOK)))}
+    client = _engine({"looks": looks, "listeners": [_proxy_listener(CLIENT, "out")], "upstreams": [way]})
     listener = {"tag": "in", "type": "h2", "bind": EDGE, "cover": {"type": "stock"}, "upstream": "out"}
     pair = {"cert_file": str(files.certificate), "key_file": str(files.key)}
     users = [{"id": "bench", "user_sha256": _sha256(USER), "password_sha256": _sha256(PASSWORD)}]

@@ -16,7 +16,7 @@ from pathlib import Path
 from rozaneh.client import memory as mem
 from rozaneh.client.connector import explain
 from rozaneh.client.runtime import PROBE_SECONDS, candidates_for, tag_of
-from rozaneh.client.upstreams import to_upstream
+from rozaneh.client.upstreams import looks, to_upstream
 from rozaneh.core.addresses import Endpoint
 from rozaneh.core.clock import Clock
 from rozaneh.core.errors import Fault, FaultKind
@@ -140,8 +140,8 @@ def diagnose(
     verified, known = _stored(memory, invite, clock)
     candidates = candidates_for(invite, verified, memory.last_good)
     credentials = invite.credentials()
-    config = EngineConfig(upstreams=[to_upstream(x.way, tag_of(i), credentials) for i, x in enumerate(candidates)])
-    running = engine(config)
+    upstreams = [to_upstream(x.way, tag_of(i), credentials) for i, x in enumerate(candidates)]
+    running = engine(EngineConfig(looks=looks(upstreams), upstreams=upstreams))
     running.start()
     try:
         probes = [running.probe(tag_of(i), PROBE_SECONDS) for i in range(len(candidates))]

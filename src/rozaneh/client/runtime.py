@@ -20,7 +20,7 @@ import msgspec
 from rozaneh.client import connector as c
 from rozaneh.client import memory as mem
 from rozaneh.client.localproxy import LocalProxy
-from rozaneh.client.upstreams import to_upstream
+from rozaneh.client.upstreams import looks, to_upstream
 from rozaneh.core.addresses import Endpoint
 from rozaneh.core.clock import Clock, SystemClock
 from rozaneh.core.control import ControlServer
@@ -59,10 +59,12 @@ def client_config(
     proxy: LocalProxy, candidates: tuple[c.Candidate, ...], serve: int, credentials: Credentials
 ) -> EngineConfig:
     """The engine's configuration: every candidate an upstream, the listener behind one of them."""
+    upstreams = [to_upstream(candidate.way, tag_of(i), credentials) for i, candidate in enumerate(candidates)]
     return EngineConfig(
         workers=min(os.cpu_count() or 1, _MAX_WORKERS),
+        looks=looks(upstreams),
         listeners=[proxy.listener(tag_of(serve))],
-        upstreams=[to_upstream(candidate.way, tag_of(i), credentials) for i, candidate in enumerate(candidates)],
+        upstreams=upstreams,
     )
 
 

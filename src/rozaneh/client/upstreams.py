@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rozaneh.core.errors import Fault, FaultKind
-from rozaneh.engine.config import H2Upstream, Socks5Upstream, Upstream
+from rozaneh.data import browsers
+from rozaneh.data.browsers.schema import Browser
+from rozaneh.engine.config import H2Upstream, Socks5Upstream, TlsSecurity, Upstream
 from rozaneh.fleet.credentials import Credentials
+from rozaneh.ways.catalogue import DEFAULT_LOOK
 from rozaneh.ways.grammar import Way
 
 
@@ -31,7 +36,17 @@ def to_upstream(way: Way, tag: str, credentials: Credentials | None, ca_file: st
         server_name=layer.get("name") or "",
         user=user,
         password=password,
-        pin=layer.get("pin"),
-        ca_file=ca_file,
         carriers=int(layer.get("carriers") or "2"),
+        look=layer.get("look") or DEFAULT_LOOK,
+        security=TlsSecurity(pin=layer.get("pin"), ca_file=ca_file),
     )
+
+
+def looks(upstreams: Sequence[Upstream]) -> dict[str, Browser]:
+    """The browser profiles that these upstreams name, each checked against its publisher's signature.
+
+    Raises:
+        Fault: USAGE where there is no such profile, INTEGRITY where it is not the publisher's.
+    """
+    names = {upstream.look for upstream in upstreams if isinstance(upstream, H2Upstream)}
+    return {name: browsers.load(name) for name in sorted(names)}

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from rozaneh.data.browsers.schema import Browser
+
 SCHEMA = "rozaneh.engine/1"
 ROSTER_AUTHORITY = (
     "roster.rozaneh.invalid:443"  # RFC 6761 section 6.4: .invalid resolves nowhere, so a leak ends in NXDOMAIN
@@ -94,17 +96,24 @@ class Direct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     egress: list[str] = []
 
 
+class TlsSecurity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="tls", tag_field="type"):
+    """TLS with the edge's own certificate: known by its key, or by roots (the system's where there is no file)."""
+
+    pin: str | None = None
+    ca_file: str | None = None
+
+
 class H2Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="h2", tag_field="type"):
-    """An edge reached by the ``h2`` way."""
+    """An edge reached by HTTP/2 inside TLS that looks like the browser ``look``, a name in the document's ``looks``."""
 
     tag: str
     address: str
     server_name: str
     user: str
     password: str
-    pin: str | None = None
-    ca_file: str | None = None
     carriers: int = 2
+    look: str
+    security: TlsSecurity
 
     def __repr__(self) -> str:
         return "H2Upstream([hidden])"
@@ -159,6 +168,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     schema: str = SCHEMA
     workers: int = 1
+    looks: dict[str, Browser] = {}
     listeners: list[Listener] = []
     upstreams: list[Upstream] = []
     users: list[User] = []

@@ -10,7 +10,7 @@ pub const SCHEMA: &str = "rozaneh.browser/1";
 /// Chromium's takes 4 KiB.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// What is used here of a profile; habits above TLS are for whoever opens connections.
+/// What the engine and whoever opens its connections use of a profile; the rest is for people.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Browser {
     schema: String,
@@ -18,6 +18,42 @@ pub struct Browser {
     pub version: String,
     pub hello: Hello,
     pub resumption: Option<Resumption>,
+    pub http2: Option<Http2>,
+    pub connections: Option<Connections>,
+}
+
+/// How HTTP/2 is opened above it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Http2 {
+    /// Number and value of each setting, in order.
+    pub settings: Vec<(u16, u32)>,
+    /// What the connection's window grows by.
+    pub window_update: u32,
+    pub first_stream: u32,
+    pub priority: Option<Priority>,
+    /// Pseudo-header fields of a request, in order.
+    pub pseudo: Vec<String>,
+    /// Its other fields, in order.
+    pub headers: Vec<String>,
+    /// What goes before any answer, by records.
+    pub opening: Vec<Vec<String>>,
+}
+
+/// The priority of the first request (RFC 7540 section 5.3), its weight from 1 to 256.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Priority {
+    pub exclusive: bool,
+    pub depends_on: u32,
+    pub weight: u16,
+}
+
+/// How long idle connections are kept; none where longer than `watched_s`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Connections {
+    pub http1_idle_s: Option<f64>,
+    pub http2_idle_s: Option<f64>,
+    #[serde(default)]
+    pub watched_s: u32,
 }
 
 /// How tickets are used.
@@ -160,7 +196,37 @@ impl Browser {
         if read.schema != SCHEMA {
             return Err(LocalError::Config("the browser profile has another schema"));
         }
-        if read.hello.sensible() { Ok(read) } else { Err(MALFORMED) }
+        let habits = read.http2.as_ref().is_none_or(Http2::sensible)
+            && read.connections.as_ref().is_none_or(Connections::sensible);
+        if read.hello.sensible() && habits { Ok(read) } else { Err(MALFORMED) }
+    }
+}
+
+impl Http2 {
+    /// Whether it is an opening that RFC 9113 allows (sections 5.1.1, 6.5.2, 6.9.1; RFC 7540 section 6.3 for weights).
+    fn sensible(&self) -> bool {
+        let fits = |(number, value): &(u16, u32)| match number {
+            2 => *value <= 1,
+            4 => *value < 1 << 31,
+            5 => (1 << 14..1 << 24).contains(value),
+            _ => true,
+        };
+        let names = self.pseudo.iter().chain(&self.headers);
+        self.settings.len() <= 64
+            && self.settings.iter().all(fits)
+            && self.window_update < 1 << 31
+            && self.first_stream % 2 == 1
+            && self.first_stream < 1 << 30
+            && self.priority.as_ref().is_none_or(|one| (1..=256).contains(&one.weight) && one.depends_on < 1 << 31)
+            && names.clone().count() <= 64
+            && names.clone().all(|name| !name.is_empty() && name.len() <= 64)
+    }
+}
+
+impl Connections {
+    fn sensible(&self) -> bool {
+        // A week; also keeps the sum with any clock's reading in range.
+        [self.http1_idle_s, self.http2_idle_s].iter().flatten().all(|seconds| (0.001..=604_800.0).contains(seconds))
     }
 }
 
@@ -283,6 +349,11 @@ mod tests {
         refused("\"key\": 32", "\"key\": 65");
         refused("\"group\": 4588", "\"group\": 70000");
         refused("\"type\": 0,", "\"type\": 0, \"share\": 1.5,");
+        refused("\"first_stream\": 1", "\"first_stream\": 2");
+        refused("\"weight\": 256", "\"weight\": 257");
+        refused("6291456", "2147483648");
+        refused("15663105", "2147483648");
+        refused("322.1", "-1");
         // A GREASE share without bytes: there is no key of such a group.
         refused("\"group\": \"group1\",\n      \"body\": \"00\"", "\"group\": \"group1\"");
     }

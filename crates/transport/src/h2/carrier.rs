@@ -1,10 +1,11 @@
 //! What the driver and the streams of one carrier share.
 
 use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use parking_lot::{Mutex, MutexGuard};
 use rozaneh_net::pool::Slice;
@@ -255,6 +256,37 @@ impl Carrier {
                 shared.settings_wakers.extend(wakers);
             }
         });
+    }
+
+    /// Until a stream may be opened, or never again.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut shared = self.lock();
+        if shared.ending != Ending::No || shared.conn.can_open() != Err(LocalProtocolError::Busy) {
+            return Poll::Ready(());
+        }
+        if !shared.settings_wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            shared.settings_wakers.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Opens a stream (client) as soon as there is a place for it: a burst at the start meets the few streams that an
+    /// edge grants to strangers, and is granted more as soon as it is known.
+    pub(crate) async fn open_when_free(
+        self: &Arc<Self>,
+        fields: &[Field],
+        end: bool,
+        until: tokio::time::Instant,
+    ) -> Result<H2Stream, LocalProtocolError> {
+        loop {
+            match self.open(fields, end) {
+                Err(LocalProtocolError::Busy) => {
+                    let room = poll_fn(|cx| self.poll_room(cx));
+                    tokio::time::timeout_at(until, room).await.map_err(|_| LocalProtocolError::Busy)?;
+                }
+                done => return done,
+            }
+        }
     }
 
     /// Opens a stream (client).

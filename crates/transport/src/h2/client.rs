@@ -1,19 +1,18 @@
 //! The client's end of a way: at most a few carriers, kept and replaced, and tunnels opened through them.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rozaneh_net::pool::Slice;
 use rozaneh_net::stream::{Io, Stream};
-use rozaneh_wire::h2::{Connection, Field, Limits, LocalProtocolError, Look, find};
+use rozaneh_wire::h2::{Connection, Field, Limits, LocalProtocolError, find};
 use rozaneh_wire::padding::Kind;
-use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::carrier::{Carrier, Ending};
 use super::driver::{Driver, NoRequests, Patience};
@@ -21,11 +20,10 @@ use super::packets::CapsulePackets;
 use super::padded::Padded;
 use super::request::{self, Answer, Credentials};
 use super::stream::H2Stream;
+use crate::look::Look;
 use crate::next::{PacketIo, Refusal};
+use crate::outer::{Failed, Outer, Stage};
 use crate::target::Target;
-use crate::tls::drive::handshake;
-use crate::tls::rustls_client::Client as Tls;
-use crate::tls::{TlsError, Version};
 
 /// Silence on a carrier that is waited for before it is asked whether it lives. Long enough for a phone's radio to
 /// wake, short enough that a frozen carrier is replaced before a person gives up.
@@ -41,44 +39,12 @@ const SETTINGS: Duration = Duration::from_secs(10);
 /// RFC 6761 section 6.4, so no resolver ever sees it answered.
 pub const RESERVED: &str = "roster.rozaneh.invalid:443";
 
-/// A future that yields a connected socket.
-pub type Dialling = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
-
 /// What happened to a carrier; never where it leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CarrierEvent {
     Open { handshake: Duration },
     Lost,
     Failed(Stage),
-}
-
-/// How far a connection came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// No TCP connection.
-    Connect,
-    /// TCP stands, TLS does not: what name filtering looks like.
-    Tls,
-    /// TLS stands, but with somebody else's key.
-    Pin,
-    /// The right edge, and it does not know our credentials.
-    Auth,
-    /// All is well.
-    Ok,
-}
-
-impl Stage {
-    /// Stable name for reports.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Pin => "pin",
-            Self::Auth => "auth",
-            Self::Ok => "ok",
-        }
-    }
 }
 
 /// What a probe found.
@@ -96,7 +62,10 @@ pub struct Probe {
 
 /// Everything a way needs to be dialled.
 pub struct Config {
-    pub tls: Tls,
+    /// How to reach the edge.
+    pub outer: Outer,
+    /// The browser that HTTP/2 is opened like.
+    pub look: Look,
     /// `name:port` of the edge as its certificate and its cover know it.
     pub authority: String,
     pub credentials: Credentials,
@@ -104,7 +73,6 @@ pub struct Config {
     pub carriers: usize,
     /// Time for TCP and TLS together.
     pub deadline: Duration,
-    pub dial: Box<dyn Fn() -> Dialling + Send + Sync>,
     pub watch: Box<dyn Fn(CarrierEvent) + Send + Sync>,
 }
 
@@ -181,7 +149,7 @@ impl Way {
     /// # Errors
     /// As [`Way::open`].
     pub async fn open_udp(self: &Arc<Self>, target: &Target) -> Result<Box<dyn PacketIo>, Refusal> {
-        let carrier = self.carrier(0).await?;
+        let carrier = self.standing().await?;
         if !extended(&carrier) {
             // The edge announces it only to who has authenticated: so do that.
             self.ask(&carrier).await?;
@@ -198,8 +166,9 @@ impl Way {
             });
             tokio::time::timeout(SETTINGS, waiting).await.map_err(|_| Refusal::Upstream)??;
         }
-        let fields = request::connect_udp(target, &self.config.authority, &self.config.credentials);
-        let mut stream = carrier.open(&fields, false).map_err(busy)?;
+        let mut fields = request::connect_udp(target, &self.config.authority, &self.config.credentials);
+        self.config.look.order(&mut fields);
+        let mut stream = carrier.open_when_free(&fields, false, Instant::now() + ROOM).await.map_err(busy)?;
         let head = tokio::time::timeout(ANSWER, poll_fn(|cx| stream.poll_head(cx)));
         let head = head.await.map_err(|_| Refusal::Timeout)?.map_err(|_| Refusal::Upstream)?;
         match request::answer(&head) {
@@ -215,9 +184,9 @@ impl Way {
         let began = Instant::now();
         let failed =
             |stage, reason: &str| Probe { stage, reason: reason.to_owned(), rtt: None, date: None, body: Vec::new() };
-        let carrier = match self.carrier_or_stage(0).await {
+        let carrier = match self.standing_or_why().await {
             Ok(carrier) => carrier,
-            Err((stage, reason)) => return failed(stage, &reason),
+            Err(Failed { stage, reason, date }) => return Probe { date, ..failed(stage, &reason) },
         };
         match self.reserved(&carrier, limit).await {
             Ok((date, body)) => {
@@ -246,7 +215,8 @@ impl Way {
     ) -> Result<(Option<String>, Vec<u8>), Asked> {
         let target = Target::parse(RESERVED).ok_or(Asked::Broken)?;
         let fields = request::connect(&target, &self.config.credentials, false);
-        let mut stream = carrier.open(&fields, true).map_err(|_| Asked::Broken)?;
+        let until = Instant::now() + ROOM;
+        let mut stream = carrier.open_when_free(&fields, true, until).await.map_err(|_| Asked::Broken)?;
         let asking = async {
             let head = poll_fn(|cx| stream.poll_head(cx)).await.map_err(|_| Asked::Broken)?;
             let kind = match request::answer(&head) {
@@ -274,96 +244,97 @@ impl Way {
         self.known.store(true, Ordering::Relaxed);
     }
 
-    /// Opens a stream on the first carrier that has room, and waits a while where none has: a burst at the start meets
-    /// the few streams that an edge grants to strangers, and is granted more as soon as it is known.
+    /// Opens a stream on the first carrier that has room, on a new one where all are full and manners allow it, and
+    /// waits a while otherwise.
     async fn request(self: &Arc<Self>, fields: &[Field]) -> Result<H2Stream, Refusal> {
-        let until = tokio::time::Instant::now() + ROOM;
+        let until = Instant::now() + ROOM;
         loop {
-            match self.request_now(fields).await {
-                Err(Refusal::Busy) => tokio::time::timeout_at(until, self.room()).await.map_err(|_| Refusal::Busy)?,
-                done => return done,
+            for carrier in self.slots.iter().filter_map(Slot::usable) {
+                match carrier.open(fields, false) {
+                    Ok(stream) => {
+                        self.tunnels.fetch_add(1, Ordering::Relaxed);
+                        return Ok(stream);
+                    }
+                    // Full, or it ended between the look and the use.
+                    Err(
+                        LocalProtocolError::Busy
+                        | LocalProtocolError::GoingAway
+                        | LocalProtocolError::Dead
+                        | LocalProtocolError::Exhausted,
+                    ) => {}
+                    Err(_) => return Err(Refusal::Failed),
+                }
             }
+            let standing = self.carriers() > 0;
+            if let Some(free) = self.slots.iter().find(|slot| slot.usable().is_none()) {
+                match self.fill(free, if standing { Duration::ZERO } else { self.config.deadline }).await {
+                    Ok(_) => continue,
+                    Err(failed) if !standing => return Err(refusal(&failed)),
+                    Err(_) => {}
+                }
+            }
+            tokio::time::timeout_at(until, self.room()).await.map_err(|_| Refusal::Busy)?;
         }
     }
 
-    /// Until a carrier may have room, or is gone.
+    /// Until a carrier may have room, or none stands.
     async fn room(&self) {
         poll_fn(|cx| {
-            for slot in &self.slots {
-                let Some(carrier) = slot.usable() else { return Poll::Ready(()) };
-                let mut shared = carrier.lock();
-                if shared.ending != Ending::No || shared.conn.can_open() != Err(LocalProtocolError::Busy) {
+            let mut standing = false;
+            for carrier in self.slots.iter().filter_map(Slot::usable) {
+                if carrier.poll_room(cx).is_ready() {
                     return Poll::Ready(());
                 }
-                shared.settings_wakers.push(cx.waker().clone());
+                standing = true;
             }
-            Poll::Pending
+            if standing { Poll::Pending } else { Poll::Ready(()) }
         })
         .await;
     }
 
-    async fn request_now(self: &Arc<Self>, fields: &[Field]) -> Result<H2Stream, Refusal> {
-        for index in 0..self.slots.len() {
-            let carrier = self.carrier(index).await?;
-            match carrier.open(fields, false) {
-                Ok(stream) => {
-                    self.tunnels.fetch_add(1, Ordering::Relaxed);
-                    return Ok(stream);
-                }
-                // It ended between the look and the use: one new carrier, then the error stands.
-                Err(LocalProtocolError::GoingAway | LocalProtocolError::Dead | LocalProtocolError::Exhausted) => {
-                    let fresh = self.carrier(index).await?;
-                    return fresh.open(fields, false).map_err(busy);
-                }
-                Err(LocalProtocolError::Busy) => {}
-                Err(_) => return Err(Refusal::Failed),
-            }
-        }
-        Err(Refusal::Busy)
+    async fn standing(self: &Arc<Self>) -> Result<Arc<Carrier>, Refusal> {
+        self.standing_or_why().await.map_err(|failed| refusal(&failed))
     }
 
-    async fn carrier(self: &Arc<Self>, index: usize) -> Result<Arc<Carrier>, Refusal> {
-        self.carrier_or_stage(index).await.map_err(|_| Refusal::Upstream)
-    }
-
-    async fn carrier_or_stage(self: &Arc<Self>, index: usize) -> Result<Arc<Carrier>, (Stage, String)> {
-        let slot = self.slots.get(index).ok_or((Stage::Connect, String::new()))?;
-        if let Some(carrier) = slot.usable() {
+    /// A carrier that stands: any, or a new one.
+    async fn standing_or_why(self: &Arc<Self>) -> Result<Arc<Carrier>, Failed> {
+        if let Some(carrier) = self.slots.iter().find_map(Slot::usable) {
             return Ok(carrier);
         }
+        let slot = self.slots.first().ok_or_else(|| Failed::new(Stage::Connect, "a way without carriers"))?;
+        self.fill(slot, self.config.deadline).await
+    }
+
+    /// The carrier of a slot, made if there is none. `patience` is how long to wait where a browser would not open
+    /// another connection yet.
+    async fn fill(self: &Arc<Self>, slot: &Slot, patience: Duration) -> Result<Arc<Carrier>, Failed> {
         let _making = slot.making.lock().await;
         if let Some(carrier) = slot.usable() {
             return Ok(carrier);
         }
         let began = Instant::now();
-        let made = tokio::time::timeout(self.config.deadline, self.make()).await;
-        let made = made.unwrap_or_else(|_| Err((Stage::Connect, "no answer in time".to_owned())));
-        match made {
+        let made = tokio::time::timeout(self.config.deadline, self.make(began + patience)).await;
+        match made.unwrap_or_else(|_| Err(Failed::new(Stage::Connect, "no answer in time"))) {
             Ok(carrier) => {
                 (self.config.watch)(CarrierEvent::Open { handshake: began.elapsed() });
                 *slot.live.lock() = Some(Arc::clone(&carrier));
                 Ok(carrier)
             }
-            Err((stage, reason)) => {
-                (self.config.watch)(CarrierEvent::Failed(stage));
-                Err((stage, reason))
+            Err(failed) => {
+                if failed.stage != Stage::Busy {
+                    (self.config.watch)(CarrierEvent::Failed(failed.stage));
+                }
+                Err(failed)
             }
         }
     }
 
-    async fn make(self: &Arc<Self>) -> Result<Arc<Carrier>, (Stage, String)> {
-        let mut tcp = (self.config.dial)().await.map_err(|e| (Stage::Connect, plain(&e)))?;
-        let shake = self.config.tls.start().map_err(|e| (Stage::Tls, e.to_string()))?;
-        let ready = handshake(&mut tcp, shake, Vec::new()).await.map_err(|e| {
-            let inner = e.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
-            let stage = if inner == Some(&TlsError::Certificate) { Stage::Pin } else { Stage::Tls };
-            (stage, inner.map_or_else(|| plain(&e), ToString::to_string))
-        })?;
-        let facts = &ready.established.facts;
-        if !facts.is_h2() || facts.version != Version::Tls13 {
-            return Err((Stage::Tls, "the edge does not speak HTTP/2 over TLS 1.3".to_owned()));
+    async fn make(self: &Arc<Self>, patience: Instant) -> Result<Arc<Carrier>, Failed> {
+        let (tcp, ready) = self.config.outer.connect(patience).await?;
+        if !ready.established.facts.is_h2() {
+            return Err(Failed::new(Stage::Tls, "the edge does not speak HTTP/2"));
         }
-        let carrier = Carrier::new(Connection::client(Look::chrome(), Limits::default()));
+        let carrier = Carrier::new(Connection::client(self.config.look.http2(), Limits::default()));
         let driver = Driver::new(
             tcp,
             ready,
@@ -407,17 +378,8 @@ fn busy(error: LocalProtocolError) -> Refusal {
     }
 }
 
-/// An I/O error in words that hold no address.
-fn plain(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "the port is closed",
-        io::ErrorKind::ConnectionReset => "the connection was reset",
-        io::ErrorKind::TimedOut => "no answer in time",
-        io::ErrorKind::UnexpectedEof => "the connection ended early",
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "the network has no route",
-        _ => "the connection failed",
-    }
-    .to_owned()
+fn refusal(failed: &Failed) -> Refusal {
+    if failed.stage == Stage::Busy { Refusal::Busy } else { Refusal::Upstream }
 }
 
 enum State {

@@ -17,7 +17,7 @@ use tokio::time::Sleep;
 use super::carrier::{Broken, Carrier, Closing, Ending, Entry};
 use super::rate::Rate;
 use crate::tls::drive::Ready;
-use crate::tls::{HEAD, MAX_PLAIN, Opened, TAIL, TlsError, Traffic};
+use crate::tls::{HEAD, Opened, TAIL, TlsError, Traffic};
 
 /// How often flood counters fade (`rozaneh_wire::h2::limits`).
 const CALM: Duration = Duration::from_secs(1);
@@ -303,7 +303,7 @@ impl<R: Requests> Driver<R> {
             }
             let Some(room) = buf.len().checked_sub(at + HEAD + TAIL).filter(|room| *room > 0) else { break };
             let Some(record) = buf.get_mut(at..) else { break };
-            let len = self.pour(record.get_mut(HEAD..).unwrap_or_default(), room.min(MAX_PLAIN));
+            let len = self.pour(record.get_mut(HEAD..).unwrap_or_default(), room.min(self.traffic.max_plain()));
             if len == 0 {
                 break;
             }

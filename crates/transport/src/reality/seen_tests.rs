@@ -208,7 +208,11 @@ fn no_failure_at_any_write_lets_a_replay_in() {
                     for (n, stamp) in &answered {
                         // What is older than the skew never comes here; the filter must not let it in all the same.
                         let verdict = seen.admit(&id(*n), *stamp, restart);
-                        assert_ne!(verdict, Verdict::Fresh, "operation {at}, {bytes} bytes, {fatal}, {power_lost}: {n}");
+                        assert_ne!(
+                            verdict,
+                            Verdict::Fresh,
+                            "operation {at}, {bytes} bytes, {fatal}, {power_lost}: {n}"
+                        );
                     }
                 }
             }

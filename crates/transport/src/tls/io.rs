@@ -12,7 +12,7 @@ use rozaneh_net::stream::{Stream, reset};
 use tokio::net::TcpStream;
 
 use super::drive::Ready;
-use super::{HEAD, MAX_PLAIN, Opened, TAIL, TlsError, Traffic};
+use super::{HEAD, Opened, TAIL, TlsError, Traffic};
 
 /// Plaintext that may wait for one round of sealing: what the largest buffer holds once it is sealed.
 const BATCH_BYTES: usize = 240 * 1024;
@@ -204,7 +204,7 @@ impl TlsIo {
             let Some(room) = buf.len().checked_sub(at + HEAD + TAIL).filter(|room| *room > 0) else { break };
             let record = buf.get_mut(at..).unwrap_or_default();
             let mut len = 0;
-            let limit = room.min(MAX_PLAIN);
+            let limit = room.min(self.traffic.max_plain());
             while let Some(front) = self.unsealed.front_mut().filter(|_| len < limit) {
                 let piece = front.split_to(limit - len);
                 if front.is_empty() {

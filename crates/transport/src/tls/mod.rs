@@ -7,8 +7,9 @@
 //!   Traffic   ──open()/seal()──▶ records, in place, in the caller's own buffers
 //! ```
 //!
-//! * [`Handshake`] is what differs between implementations: rustls today ([`rustls_client`], [`rustls_server`]), an
-//!   engine whose first message is a browser's later. Nothing outside this folder names rustls.
+//! * [`Handshake`] is what differs between implementations: our own engine, whose first message is a browser's, for
+//!   clients ([`engine_client`]), rustls for own-certificate servers ([`rustls_server`]). Nothing outside this folder
+//!   names rustls.
 //! * [`Traffic`] protects records. TLS 1.3 records are handled by [`record::Records`], straight on aws-lc-rs, because
 //!   a carrier wants to open records where they were read and to seal them where they are written: no copy that the
 //!   cipher does not make, and large reads. TLS 1.2, which only strangers of the cover speak, goes the slow way.
@@ -17,17 +18,18 @@
 //! for the HTTP/1.1 side of the cover.
 
 pub mod drive;
+pub mod engine_client;
 pub mod io;
 pub mod legacy;
 pub mod opening;
 pub mod record;
-pub mod rustls_client;
 pub mod rustls_server;
 pub mod stream;
 mod unbuffered;
 
 use std::fmt;
-use std::ops::Range;
+
+pub use rozaneh_tls::traffic::Opened;
 
 /// Bytes in front of the plaintext that [`Traffic::seal`] needs for the record header (RFC 8446 section 5.1).
 pub const HEAD: usize = 5;
@@ -128,19 +130,6 @@ pub struct Established {
     pub early: Vec<u8>,
 }
 
-/// One opened record.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Opened {
-    /// Application data at this place of the buffer; the record took `wire` bytes.
-    Data { wire: usize, plain: Range<usize> },
-    /// Nothing for the application (a ticket, a key update, an empty record); the record took `wire` bytes.
-    Quiet { wire: usize },
-    /// The peer said `close_notify`: an orderly end.
-    Closed { wire: usize },
-    /// The record is not complete yet.
-    Partial,
-}
-
 /// Record protection in both directions.
 pub trait Traffic: Send {
     /// Opens the first record of `buffer` in place.
@@ -150,11 +139,16 @@ pub trait Traffic: Send {
     fn open(&mut self, buffer: &mut [u8]) -> Result<Opened, TlsError>;
 
     /// Protects `room[HEAD..HEAD + len]` in place and returns the length of the record, which starts at `room[0]`.
-    /// `room` has at least `HEAD + len + TAIL` bytes and `len` is at most [`MAX_PLAIN`].
+    /// `room` has at least `HEAD + len + TAIL` bytes and `len` is at most [`Traffic::max_plain`].
     ///
     /// # Errors
     /// [`TlsError::Internal`] where these are not given, or the connection is closed.
     fn seal(&mut self, room: &mut [u8], len: usize) -> Result<usize, TlsError>;
+
+    /// Largest plaintext of one record: less than [`MAX_PLAIN`] where the peer asked for it (RFC 8449).
+    fn max_plain(&self) -> usize {
+        MAX_PLAIN
+    }
 
     /// Bytes that must go out before anything sealed later (alerts, answers to a key update); the caller drains it.
     fn pending(&mut self) -> &mut Vec<u8>;

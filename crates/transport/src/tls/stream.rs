@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::drive::Ready;
-use super::{HEAD, MAX_PLAIN, MAX_RECORD, Opened, TAIL, Traffic};
+use super::{HEAD, MAX_RECORD, Opened, TAIL, Traffic};
 
 /// A byte stream over records. Shutting it down sends `close_notify`, unless the peer has ended, then FIN.
 pub struct TlsStream {
@@ -127,7 +127,7 @@ impl AsyncWrite for TlsStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_out(cx))?;
-        let n = data.len().min(MAX_PLAIN);
+        let n = data.len().min(this.traffic.max_plain());
         if n == 0 {
             return Poll::Ready(Ok(0));
         }

@@ -1,6 +1,5 @@
-//! What rustls' two unbuffered connections have in common: the handshake loop, and the way out of rustls.
+//! rustls' unbuffered connection: the handshake loop, and the way out of rustls.
 
-use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::kernel::KernelConnection;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
@@ -18,20 +17,6 @@ pub(super) trait Side: Send + Sized + 'static {
     fn into_kernel(self) -> Result<(ExtractedSecrets, Box<dyn KeySource>), Error>;
 }
 
-impl Side for UnbufferedClientConnection {
-    type Data = ClientConnectionData;
-    fn process<'c, 'i>(&'c mut self, input: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
-        self.process_tls_records(input)
-    }
-    fn common(&self) -> &CommonState {
-        self
-    }
-    fn into_kernel(self) -> Result<(ExtractedSecrets, Box<dyn KeySource>), Error> {
-        let (secrets, kernel) = self.dangerous_into_kernel_connection()?;
-        Ok((secrets, Box::new(ClientKeys(kernel))))
-    }
-}
-
 impl Side for UnbufferedServerConnection {
     type Data = ServerConnectionData;
     fn process<'c, 'i>(&'c mut self, input: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
@@ -46,7 +31,6 @@ impl Side for UnbufferedServerConnection {
     }
 }
 
-struct ClientKeys(KernelConnection<ClientConnectionData>);
 struct ServerKeys(KernelConnection<ServerConnectionData>);
 
 fn protection((sequence, secrets): (u64, ConnectionTrafficSecrets)) -> Result<Protection, TlsError> {
@@ -58,18 +42,6 @@ fn protection((sequence, secrets): (u64, ConnectionTrafficSecrets)) -> Result<Pr
     };
     let iv = iv.as_ref().try_into().map_err(|_| TlsError::Internal)?;
     Protection::new(suite, key.as_ref(), iv, sequence)
-}
-
-impl KeySource for ClientKeys {
-    fn next_send(&mut self) -> Result<Protection, TlsError> {
-        protection(self.0.update_tx_secret().map_err(|_| TlsError::Internal)?)
-    }
-    fn next_receive(&mut self) -> Result<Protection, TlsError> {
-        protection(self.0.update_rx_secret().map_err(|_| TlsError::Internal)?)
-    }
-    fn ticket(&mut self, message: &[u8]) -> bool {
-        self.0.handle_new_session_ticket(message).is_ok()
-    }
 }
 
 impl KeySource for ServerKeys {

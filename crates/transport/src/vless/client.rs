@@ -14,8 +14,9 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use super::address;
 use super::packets::StreamPackets;
-use crate::h2::client::{RESERVED, Stage};
+use crate::h2::client::RESERVED;
 use crate::next::{PacketIo, Refusal};
+use crate::outer::Stage;
 use crate::target::Target;
 
 /// How long the header waits for the first payload. A header alone is a record of a telling length; but who opens a

@@ -82,7 +82,8 @@ impl Connection {
             send: SendWindow::new(DEFAULT_WINDOW),
             recv: RecvWindow::new(DEFAULT_WINDOW),
             streams: Streams::default(),
-            next_id: 1,
+            // An even number or none at all would be a server's: such a look is read as the usual one.
+            next_id: if look.first_stream % 2 == 1 { look.first_stream.min(MAX_ID) } else { 1 },
             last_peer: 0,
             goaway_sent: None,
             goaway_received: None,

@@ -26,6 +26,8 @@ pub struct Look {
     pub hpack: HpackStyle,
     /// Priority fields of every HEADERS frame that opens a stream; `None` sends none.
     pub priority: Option<Priority>,
+    /// A client's first stream: 1 by RFC 9113 section 5.1.1, and 3 from Firefox, which keeps the first for an upgrade.
+    pub first_stream: u32,
 }
 
 impl Look {
@@ -38,6 +40,7 @@ impl Look {
             window_increment: 15_663_105,
             hpack: HpackStyle::Browser,
             priority: Some(Priority { exclusive: true, depends_on: 0, weight: 255 }),
+            first_stream: 1,
         }
     }
 
@@ -50,12 +53,13 @@ impl Look {
             window_increment: 2_147_418_112,
             hpack: HpackStyle::Nginx,
             priority: None,
+            first_stream: 1,
         }
     }
 
     /// Nothing but the defaults of RFC 9113: an empty SETTINGS frame.
     #[must_use]
     pub fn plain() -> Self {
-        Self { settings: Vec::new(), window_increment: 0, hpack: HpackStyle::Browser, priority: None }
+        Self { settings: Vec::new(), window_increment: 0, hpack: HpackStyle::Browser, priority: None, first_stream: 1 }
     }
 }
