@@ -67,9 +67,16 @@ impl Core {
         match user {
             Some(user) => {
                 meters.push(Arc::clone(&user.tally.meter));
-                Control { meters, up: user.up.clone(), down: user.down.clone(), cut: user.cut.clone(), idle }
+                Control {
+                    meters,
+                    up: user.up.clone(),
+                    down: user.down.clone(),
+                    cut: user.cut.clone(),
+                    idle,
+                    lonely: None,
+                }
             }
-            None => Control { meters, up: None, down: None, cut: self.cut.clone(), idle },
+            None => Control { meters, cut: self.cut.clone(), idle, ..Control::default() },
         }
     }
 

@@ -79,6 +79,11 @@ impl Flow {
         self.blocked || self.stage == Stage::Done
     }
 
+    /// Whether the source has ended, and the sink knows.
+    pub(crate) fn done(&self) -> bool {
+        self.stage == Stage::Done
+    }
+
     fn count(&mut self, bytes: usize, bill: &impl Fn(u64)) {
         self.moved += bytes as u64;
         self.unbilled += bytes as u64;

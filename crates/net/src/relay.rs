@@ -51,6 +51,8 @@ pub struct Control {
     pub cut: CancellationToken,
     /// Ends the relay when nothing moved either way for this long.
     pub idle: Option<Duration>,
+    /// Closes both, without a reset, when the second stream has ended and the first was silent for this long since.
+    pub lonely: Option<Duration>,
 }
 
 /// How a relay ended.
@@ -91,9 +93,10 @@ pub struct Outcome {
 
 /// Moves bytes between `a` and `b` until both directions have ended. `up` is from `a` to `b`.
 pub fn relay(a: Io, b: Io, control: Control) -> impl Future<Output = Outcome> + Send {
-    let Control { meters, up, down, cut, idle } = control;
+    let Control { meters, up, down, cut, idle, lonely } = control;
     // Built outside the async block and used in place: an async fn would keep its arguments twice.
-    let mut core = Core { a, b, up: Flow::new(up), down: Flow::new(down), meters, watch: None, idle: None };
+    let (up, down) = (Flow::new(up), Flow::new(down));
+    let mut core = Core { a, b, up, down, meters, watch: None, idle: None, lonely: Lonely::new(lonely) };
     async move {
         core.idle = idle.map(|limit| Box::new(IdleTimer::new(limit)));
         let mut cancelled = pin!(cut.cancelled());
@@ -109,6 +112,30 @@ struct Core {
     meters: SmallVec<[Arc<Meter>; 2]>,
     watch: Option<Pin<Box<Sleep>>>,
     idle: Option<Box<IdleTimer>>,
+    lonely: Lonely,
+}
+
+/// What waits for a first stream whose second has ended.
+enum Lonely {
+    Never,
+    After(Duration),
+    Waiting(Box<IdleTimer>),
+}
+
+impl Lonely {
+    fn new(limit: Option<Duration>) -> Self {
+        limit.map_or(Self::Never, Self::After)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, moved: u64) -> Poll<()> {
+        if let Self::After(limit) = *self {
+            *self = Self::Waiting(Box::new(IdleTimer::new(limit)));
+        }
+        match self {
+            Self::Waiting(timer) => timer.poll(cx, moved),
+            _ => Poll::Pending,
+        }
+    }
 }
 
 impl Core {
@@ -157,6 +184,9 @@ impl Core {
             } else {
                 watch.as_mut().reset(Instant::now() + WATCH);
             }
+        }
+        if self.down.done() && self.lonely.poll(cx, self.up.moved).is_ready() {
+            return Poll::Ready(End::Finished);
         }
         match &mut self.idle {
             Some(idle) => idle.poll(cx, self.up.moved.wrapping_add(self.down.moved)).map(|()| End::Idle),
