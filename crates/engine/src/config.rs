@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rozaneh_transport::look::Look;
 use serde::{Deserialize, Deserializer};
 
@@ -73,6 +75,52 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
+/// A key of 32 bytes, base64url without padding in the document.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(pub zeroize::Zeroizing<[u8; 32]>);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = zeroize::Zeroizing::new(String::deserialize(deserializer)?);
+        let mut key = zeroize::Zeroizing::new([0; 32]);
+        // Decoding asks for room for a multiple of three bytes.
+        let mut room = zeroize::Zeroizing::new([0; 33]);
+        let length = URL_SAFE_NO_PAD.decode_slice(text.as_bytes(), &mut *room).ok();
+        match (length, room.first_chunk::<32>()) {
+            (Some(32), Some(bytes)) => key.copy_from_slice(bytes),
+            _ => return Err(serde::de::Error::custom("base64url of 32 bytes is expected")),
+        }
+        Ok(Self(key))
+    }
+}
+
+/// A REALITY short id: 16 hexadecimal digits in the document.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ShortId(pub [u8; 8]);
+
+impl fmt::Debug for ShortId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ShortId(…)")
+    }
+}
+
+impl<'de> Deserialize<'de> for ShortId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let digits = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let value = u64::from_str_radix(&text, 16).ok().filter(|_| digits);
+        value
+            .map(|value| Self(value.to_be_bytes()))
+            .ok_or_else(|| serde::de::Error::custom("16 hexadecimal digits are expected"))
+    }
+}
+
 /// The whole document.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -136,6 +184,51 @@ pub enum Listener {
         #[serde(default)]
         services: Vec<Service>,
     },
+    /// REALITY: friends speak HTTP/2 or VLESS, everybody else is relayed to the cover.
+    Reality {
+        tag: String,
+        bind: Bind,
+        upstream: String,
+        #[serde(default)]
+        services: Vec<Service>,
+        private_key: Key,
+        server_names: Vec<String>,
+        short_ids: Vec<ShortId>,
+        cover: RealityCover,
+        #[serde(default = "two_minutes")]
+        max_skew_s: u64,
+        replay_file: PathBuf,
+        #[serde(default)]
+        mldsa65_seed: Option<Key>,
+        #[serde(default = "all_protocols")]
+        protocols: Vec<Protocol>,
+    },
+}
+
+/// Where a REALITY listener's strangers go.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RealityCover {
+    /// A web server, ours or another's.
+    Address(SocketAddr),
+    /// The `h2` listener of this name.
+    Listener(String),
+}
+
+/// What friends may speak inside REALITY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    H2,
+    Vless,
+}
+
+fn two_minutes() -> u64 {
+    120
+}
+
+fn all_protocols() -> Vec<Protocol> {
+    vec![Protocol::H2, Protocol::Vless]
 }
 
 impl Listener {
@@ -143,7 +236,7 @@ impl Listener {
     #[must_use]
     pub fn tag(&self) -> &str {
         match self {
-            Self::Proxy { tag, .. } | Self::H2 { tag, .. } => tag,
+            Self::Proxy { tag, .. } | Self::H2 { tag, .. } | Self::Reality { tag, .. } => tag,
         }
     }
 
@@ -151,7 +244,7 @@ impl Listener {
     #[must_use]
     pub fn bind(&self) -> &Bind {
         match self {
-            Self::Proxy { bind, .. } | Self::H2 { bind, .. } => bind,
+            Self::Proxy { bind, .. } | Self::H2 { bind, .. } | Self::Reality { bind, .. } => bind,
         }
     }
 
@@ -159,7 +252,7 @@ impl Listener {
     #[must_use]
     pub fn upstream(&self) -> &str {
         match self {
-            Self::Proxy { upstream, .. } | Self::H2 { upstream, .. } => upstream,
+            Self::Proxy { upstream, .. } | Self::H2 { upstream, .. } | Self::Reality { upstream, .. } => upstream,
         }
     }
 
@@ -169,6 +262,7 @@ impl Listener {
         match self {
             Self::Proxy { .. } => "proxy",
             Self::H2 { .. } => "h2",
+            Self::Reality { .. } => "reality",
         }
     }
 }
@@ -436,7 +530,7 @@ impl Config {
                 {
                     return Err(ConfigError::new(at("auth.user"), "1 to 255 bytes (RFC 1929)"));
                 }
-                (Listener::H2 { .. }, Bind::Unix(_)) => {
+                (Listener::H2 { .. } | Listener::Reality { .. }, Bind::Unix(_)) => {
                     return Err(ConfigError::new(at("bind"), "a way listens on TCP"));
                 }
                 (Listener::H2 { cover: Cover::Proxy { url }, .. }, _)
@@ -447,6 +541,7 @@ impl Config {
                 _ => {}
             }
         }
+        crate::reality::check(&self.listeners)?;
         check_users(&self.users)?;
         for (name, nets) in [("allow", &self.policy.allow), ("deny", &self.policy.deny)] {
             for (i, net) in nets.iter().enumerate() {

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Limits;
 use crate::counters::Counters;
 use crate::events::Events;
+use crate::reality;
 use crate::upstream::Upstream;
 use crate::users::{User, Users};
 
@@ -33,6 +34,7 @@ pub(crate) struct Core {
     pub users: Users,
     pub counters: Counters,
     pub events: Events,
+    pub reality: reality::Shared,
     /// Cancelled when the engine stops: every tunnel ends.
     pub cut: CancellationToken,
     /// Connections by source address, for the limit per source.
@@ -48,6 +50,7 @@ impl Core {
             users: Users::default(),
             counters: Counters::default(),
             events: Events::default(),
+            reality: reality::Shared::default(),
             cut: CancellationToken::new(),
             sources: Mutex::default(),
             connections: Arc::new(Semaphore::new(limits.connections)),

@@ -18,6 +18,7 @@ mod events;
 mod lifecycle;
 mod listener;
 pub mod policy;
+mod reality;
 mod resolver;
 mod socks_upstream;
 mod upstream;

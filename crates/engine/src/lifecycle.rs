@@ -28,12 +28,13 @@ use rozaneh_transport::tls::rustls_server::Server;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::config::{self, Auth, Config, ConfigError, Listener, Security, User, check_users};
+use crate::config::{self, Auth, Config, ConfigError, Listener, RealityCover, Security, User, check_users};
 use crate::core::{Core, Routing, Services};
 use crate::direct::Direct;
 use crate::dispatch::Route;
 use crate::listener::{Bound, Kind, Running, Serving, run};
 use crate::policy::Policy;
+use crate::reality;
 use crate::resolver::Resolver;
 use crate::socks_upstream::Socks;
 use crate::upstream::Upstream;
@@ -118,7 +119,7 @@ impl Engine {
             .map_err(|e| EngineError::Io("the engine's threads".into(), e))?;
         let listeners = {
             let _inside = runtime.enter();
-            self.apply(None, &config, Vec::new())?
+            self.apply(None, &config, Vec::new()).inspect_err(|_| self.core.reality.keep(&[]))?
         };
         *state = State::Running(Started { runtime, listeners });
         Ok(())
@@ -143,6 +144,8 @@ impl Engine {
                     Ok(listeners) => (listeners, Ok(())),
                     Err((listeners, error)) => (listeners, Err(error)),
                 };
+                let in_force = if result.is_ok() { &next } else { &*current };
+                self.core.reality.keep(&in_force.listeners);
                 started.listeners = kept;
                 result?;
             }
@@ -191,6 +194,7 @@ impl Engine {
             for upstream in self.core.routing.load().upstreams.values() {
                 upstream.close();
             }
+            self.core.reality.keep(&[]);
             // Long enough for resets and goodbyes to be written, which never waits for a peer.
             started.runtime.shutdown_timeout(Duration::from_millis(500));
         }
@@ -399,23 +403,53 @@ impl Engine {
             };
             upstreams.insert(wanted.tag().to_owned(), upstream);
         }
-        let mut plans = Vec::new();
         let claims = claims(&config.listeners, running);
-        for (i, (wanted, at)) in config.listeners.iter().zip(claims).enumerate() {
-            plans.push(match at {
-                Some(index) if running.get(index).is_some_and(|r| r.config == *wanted) && !reads_files(wanted) => {
-                    Plan::Keep(index, None)
+        let mut plans: Vec<Option<Plan>> = config.listeners.iter().map(|_| None).collect();
+        // Where each listener is, as soon as that is known: a cover may be one of them, so its users come last.
+        let mut places: HashMap<&str, SocketAddr> = HashMap::new();
+        for covered in [false, true] {
+            let these = config.listeners.iter().zip(&claims).zip(&mut plans).enumerate();
+            for (i, ((wanted, at), place)) in
+                these.filter(|(_, ((wanted, _), _))| covered == matches!(wanted, Listener::Reality { .. }))
+            {
+                let running = at.and_then(|index| Some((index, running.get(index)?)));
+                let plan = match running {
+                    Some((index, r)) if r.config == *wanted && !reads_files(wanted) => Plan::Keep(index, None),
+                    Some((index, _)) => Plan::Keep(index, Some((wanted.clone(), self.serving(i, wanted, &places)?))),
+                    None => {
+                        let serving = self.serving(i, wanted, &places)?;
+                        let bound = Bound::new(wanted.bind())
+                            .map_err(|e| EngineError::Io(format!("listeners[{i}].bind"), e))?;
+                        Plan::New(wanted.clone(), bound, serving)
+                    }
+                };
+                let address = match (&plan, running) {
+                    (Plan::New(_, bound, _), _) => bound.address(wanted.bind()),
+                    (Plan::Keep(..), Some((_, r))) => r.address.clone(),
+                    (Plan::Keep(..), None) => String::new(),
+                };
+                if let Ok(address) = address.parse() {
+                    places.insert(wanted.tag(), address);
                 }
-                Some(index) => Plan::Keep(index, Some((wanted.clone(), serving(i, wanted)?))),
-                None => {
-                    let serving = serving(i, wanted)?;
-                    let bound =
-                        Bound::new(wanted.bind()).map_err(|e| EngineError::Io(format!("listeners[{i}].bind"), e))?;
-                    Plan::New(wanted.clone(), bound, serving)
-                }
-            });
+                *place = Some(plan);
+            }
         }
+        let plans = plans.into_iter().flatten().collect();
         Ok((Routing { upstreams, limits: config.limits.clone() }, plans))
+    }
+
+    fn serving(&self, i: usize, wanted: &Listener, places: &HashMap<&str, SocketAddr>) -> Result<Serving, EngineError> {
+        let Listener::Reality { cover, services, .. } = wanted else { return serving(i, wanted) };
+        let at = |field: &str| format!("listeners[{i}].{field}");
+        let cover = match cover {
+            RealityCover::Address(address) => *address,
+            RealityCover::Listener(tag) => *places
+                .get(tag.as_str())
+                .ok_or_else(|| ConfigError::new(at("cover.listener"), "that listener has no address"))?,
+        };
+        let documents = documents(i, services)?;
+        let kind = Kind::Reality(reality::edge(&self.core, i, wanted, cover)?);
+        Ok(Serving { route: Route { upstream: wanted.upstream().into(), services: Arc::new(documents) }, kind })
     }
 
     fn upstream(
@@ -486,6 +520,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         if let State::Running(started) = std::mem::replace(&mut *self.state.lock(), State::Stopped) {
             self.core.cut.cancel();
+            self.core.reality.keep(&[]);
             started.runtime.shutdown_background();
         }
     }
@@ -519,9 +554,10 @@ fn claims(wanted: &[Listener], running: &[Running]) -> Vec<Option<usize>> {
     claims
 }
 
-/// Files may have other content under the same name: a renewed certificate, for one.
+/// Files may have other content under the same name: a renewed certificate, for one. And a cover that is a listener may
+/// have another address.
 fn reads_files(listener: &Listener) -> bool {
-    matches!(listener, Listener::H2 { .. })
+    matches!(listener, Listener::H2 { .. } | Listener::Reality { .. })
 }
 
 fn read(at: &str, path: &Path) -> Result<Vec<u8>, EngineError> {
@@ -588,6 +624,21 @@ fn policy(config: &config::Policy) -> Result<Policy, ConfigError> {
     Ok(Policy::new(allow, deny, config.denied_ports.clone(), config.own_addresses.clone()))
 }
 
+/// The documents of a listener, decoded.
+fn documents(i: usize, services: &[config::Service]) -> Result<Services, ConfigError> {
+    let mut documents = Services::new();
+    for service in services {
+        let decoded = service.documents.iter().map(|(compartment, text)| {
+            let bytes = STANDARD.decode(text);
+            bytes
+                .map(|bytes| (compartment.clone(), bytes))
+                .map_err(|_| ConfigError::new(format!("listeners[{i}].services"), "documents are base64"))
+        });
+        documents.insert(service.authority.clone(), decoded.collect::<Result<_, _>>()?);
+    }
+    Ok(documents)
+}
+
 fn serving(i: usize, wanted: &Listener) -> Result<Serving, EngineError> {
     let at = |field: &str| format!("listeners[{i}].{field}");
     let (kind, services) = match wanted {
@@ -619,18 +670,9 @@ fn serving(i: usize, wanted: &Listener) -> Result<Serving, EngineError> {
                     Cover::proxy(url).map_err(|why| ConfigError::new(at("cover.url"), why))?
                 }
             };
-            let mut documents = Services::new();
-            for service in services {
-                let decoded = service.documents.iter().map(|(compartment, text)| {
-                    let bytes = STANDARD.decode(text);
-                    bytes
-                        .map(|bytes| (compartment.clone(), bytes))
-                        .map_err(|_| ConfigError::new(at("services"), "documents are base64"))
-                });
-                documents.insert(service.authority.clone(), decoded.collect::<Result<_, _>>()?);
-            }
-            (Kind::H2(Edge::new(tls, cover)), documents)
+            (Kind::H2(Edge::new(tls, cover)), documents(i, services)?)
         }
+        Listener::Reality { .. } => return Err(EngineError::State("a REALITY listener needs its cover's address")),
     };
     Ok(Serving { route: Route { upstream: wanted.upstream().into(), services: Arc::new(services) }, kind })
 }

@@ -6,10 +6,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use rozaneh_net::relay::Control;
 use rozaneh_net::{listen, peer};
 use rozaneh_transport::h2::server::{Edge, Gate};
 use rozaneh_transport::local::{self, LocalIo};
 use rozaneh_transport::next::Next;
+use rozaneh_transport::reality;
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
@@ -32,6 +34,7 @@ pub(crate) struct Serving {
 pub(crate) enum Kind {
     Proxy { auth: local::Auth, limits: local::Limits, same_user: bool, peer_cred: bool },
     H2(Arc<Edge>),
+    Reality(Arc<reality::Edge>),
 }
 
 /// A bound socket.
@@ -171,6 +174,13 @@ async fn serve(core: &Arc<Core>, serving: &Arc<Serving>, connection: Connection)
             Box::pin(Arc::clone(edge).serve(tcp, gate)).await;
             return;
         }
+        (Kind::Reality(edge), Connection::Tcp(tcp, _)) => {
+            let gate = Arc::new(EdgeGate { core: Arc::clone(core), route: serving.route.clone() });
+            // A visit to the cover is nobody's tunnel: neither billed nor limited.
+            let control = Control { cut: core.cut.clone(), ..Control::default() };
+            Box::pin(Arc::clone(edge).serve(tcp, gate, control)).await;
+            return;
+        }
         (Kind::Proxy { auth, limits, same_user, .. }, Connection::Tcp(tcp, _)) => {
             // Before a byte is read: another user's program gets nothing but an end.
             if *same_user && !peer::same_user(&tcp).unwrap_or(false) {
@@ -188,7 +198,7 @@ async fn serve(core: &Arc<Core>, serving: &Arc<Serving>, connection: Connection)
             Box::pin(local::accept(LocalIo::Unix(unix), auth, limits)).await
         }
         #[cfg(unix)]
-        (Kind::H2(_), Connection::Unix(_)) => return,
+        (Kind::H2(_) | Kind::Reality(_), Connection::Unix(_)) => return,
     };
     if let Ok(next) = next {
         dispatch(Arc::clone(core), serving.route.clone(), next).await;

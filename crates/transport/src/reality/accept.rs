@@ -21,12 +21,12 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::inner::{self, Protocol};
 use super::learn::Lesson;
 use super::pair::{Heard, Pair};
-use super::records::Records;
 use super::{Edge, Event, now_s, seen};
 use crate::cover::http1::Timeouts;
 use crate::h2::server::Gate;
 use crate::next::Next;
 use crate::tls::drive::Ready;
+use crate::tls::engine_client::Records;
 use crate::tls::{Established, Facts, HEAD, Version};
 
 /// How long a friend waits for the first lesson, just after a start. Past it, the cover answers.
@@ -199,7 +199,7 @@ impl Edge {
             greeting.next().and_then(|wire| wire.checked_sub(HEAD + EXPANSION + len)).unwrap_or(0)
         }));
         let established = Established {
-            traffic: Box::new(Records(traffic)),
+            traffic: Box::new(Records { inner: traffic, tickets: None }),
             facts: Facts { version: Version::Tls13, alpn: None },
             early: Vec::new(),
         };

@@ -21,7 +21,6 @@ mod disk;
 pub mod inner;
 pub mod learn;
 mod pair;
-mod records;
 pub mod seen;
 
 use std::net::SocketAddr;
