@@ -1,6 +1,7 @@
 //! What the tests of both sides share: certificates, and ways to bring two ends together.
 #![allow(dead_code, reason = "every test binary uses its own part")]
 
+pub mod dice;
 pub mod openssl;
 
 use std::io::{Read, Write};
