@@ -144,7 +144,7 @@ evidence: setup $(TOOLS)/peers/.ready
 lock: $(VENV)/.python
 	$(BIN)/pip install -q uv
 	for name in run dev peers; do
-	  in=requirements/$$name.in; [ $$name = run ] && { in=pyproject.toml; }
+	  in=requirements/$$name.in; [ $$name = run ] && { in="pyproject.toml --extra offline"; }
 	  $(BIN)/uv pip compile -q $$in --python-version 3.11 --universal --no-header --generate-hashes --upgrade -o requirements/$$name.txt
 	done
 

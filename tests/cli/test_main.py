@@ -107,6 +107,15 @@ def test_the_commands_are_the_agreed_ones() -> None:
             "disconnect",
             "wipe",
             "doctor",
+            "key new",
+            "key rotate",
+            "key show",
+            "bundle make",
+            "bundle verify",
+            "bundle open",
+            "bundle inspect",
+            "bundle diff",
+            "bundle merge",
         ]
     )
 
@@ -122,6 +131,15 @@ FLAGS = {
     "disconnect": "dir",
     "wipe": "yes dir",
     "doctor": "dir",
+    "key new": "out",
+    "key rotate": "old new out",
+    "key show": "",
+    "bundle make": "key out base limit",
+    "bundle verify": "issuer",
+    "bundle open": "issuer out base",
+    "bundle inspect": "issuer",
+    "bundle diff": "",
+    "bundle merge": "issuer out",
 }
 
 

@@ -118,9 +118,7 @@ def xray_clients(clients: list[Client]) -> str:
         )
         rules.append({"inboundTag": [f"in{index}"], "outboundTag": f"out{index}"})
     routing = {"rules": rules}
-    return json.dumps(
-        {"log": {"loglevel": "info"}, "inbounds": inbounds, "outbounds": outbounds, "routing": routing}
-    )
+    return json.dumps({"log": {"loglevel": "info"}, "inbounds": inbounds, "outbounds": outbounds, "routing": routing})
 
 
 def singbox_servers(servers: list[Server]) -> str:
@@ -173,9 +171,7 @@ def singbox_clients(clients: list[Client]) -> str:
     """sing-box with uTLS, a SOCKS inbound for each outbound."""
     inbounds, outbounds, rules = [], [], []
     for index, client in enumerate(clients):
-        inbounds.append(
-            {"type": "mixed", "tag": f"in{index}", "listen": "127.0.0.1", "listen_port": client.socks}
-        )
+        inbounds.append({"type": "mixed", "tag": f"in{index}", "listen": "127.0.0.1", "listen_port": client.socks})
         outbounds.append(
             {
                 "type": "vless",

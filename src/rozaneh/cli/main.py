@@ -32,6 +32,8 @@ NOUNS: Mapping[str, Noun] = {
     "wipe": Noun("rozaneh.cli.wipe", "wipe", "Remove every trace from this device."),
     "edge": Noun("rozaneh.cli.edge", "edge", "Run an edge for others."),
     "invite": Noun("rozaneh.cli.invite", "invite", "Make, list and revoke invites."),
+    "key": Noun("rozaneh.cli.key", "key", "Make, rotate and show keys that sign news."),
+    "bundle": Noun("rozaneh.cli.bundle", "bundle", "News in one signed file, for reading without a network."),
     "lab": Noun("rozaneh.cli.lab", "lab", "Try what a censor would do, in a world of your own."),
     "bench": Noun("rozaneh.cli.bench", "bench", "Measure speed and cost beside other programs."),
 }

@@ -1,0 +1,1 @@
+"""Pages that are opened from a folder on a device without a network: no script, nothing to load, nothing to follow."""
