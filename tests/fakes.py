@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from rozaneh.core.errors import Fault, FaultKind
 from rozaneh.engine.config import (
     Counters,
@@ -23,8 +25,11 @@ from rozaneh.engine.config import (
     H2Upstream,
     ListenerInfo,
     ProbeResult,
+    RealityListener,
+    RealitySecurity,
     User,
 )
+from rozaneh.ways.catalogue import encode_key
 
 
 @dataclass
@@ -34,6 +39,7 @@ class FakeNet:
     listening: dict[str, FakeEngine] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)  # address -> stage at which a carrier dies
     server_date: int | None = None
+    reader_date: int | None = None  # what readers' devices believe; where it is None they are right
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def engine(self, config: EngineConfig) -> FakeEngine:
@@ -63,7 +69,7 @@ class FakeEngine:
         """Appear in the network."""
         for listener in self.config.listeners:
             with self.net.lock:
-                if listener.bind in self.net.listening:
+                if listener.bind in self.net.listening and not listener.bind.endswith(":0"):
                     raise Fault(FaultKind.LOCAL_NETWORK, "Another program listens there already")
                 self.net.listening[listener.bind] = self
         self._set("running")
@@ -119,7 +125,8 @@ class FakeEngine:
     def probe(self, upstream: str, timeout: float) -> ProbeResult:
         """Walk the stages a carrier walks."""
         stage, _ = self._reach(upstream)
-        return ProbeResult(ok=stage == "ok", stage=stage, rtt_ms=1.0, server_date=self.net.server_date)
+        date = self.net.server_date if stage in ("ok", "cover") else None
+        return ProbeResult(ok=stage == "ok", stage=stage, rtt_ms=1.0, server_date=date)
 
     def fetch(self, upstream: str, authority: str, limit: int, timeout: float) -> bytes:
         """The document of the user's compartment."""
@@ -156,7 +163,7 @@ class FakeEngine:
         with self._changed:
             self._changed.notify_all()
 
-    def _reach(self, tag: str) -> tuple[str, tuple[H2Listener, User] | None]:
+    def _reach(self, tag: str) -> tuple[str, tuple[H2Listener | RealityListener, User] | None]:
         upstream = next(x for x in self.config.upstreams if x.tag == tag)
         assert isinstance(upstream, H2Upstream)
         with self.net.lock:
@@ -164,13 +171,33 @@ class FakeEngine:
             edge = self.net.listening.get(upstream.address)
         if stage is not None:
             return stage, None
-        listener = next((x for x in edge.config.listeners if isinstance(x, H2Listener)), None) if edge else None
-        if edge is None or listener is None:
+        listener = next((x for x in edge.config.listeners if x.bind == upstream.address), None) if edge else None
+        if edge is None or not isinstance(listener, H2Listener | RealityListener):
             return "connect", None
+        if isinstance(listener, RealityListener) != isinstance(upstream.security, RealitySecurity):
+            return "cover" if isinstance(listener, H2Listener) else "pin", None
+        if isinstance(listener, RealityListener) and not self._friend(upstream, listener):
+            return "cover", None
         for user in edge.users:
             if (user.user_sha256, user.password_sha256) == (_hash(upstream.user), _hash(upstream.password)):
                 return "ok", (listener, user)
         return "auth", None
+
+    def _friend(self, upstream: H2Upstream, listener: RealityListener) -> bool:
+        security = upstream.security
+        assert isinstance(security, RealitySecurity)
+        private = X25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(listener.private_key + "="))
+        return (
+            security.public_key == encode_key(private.public_key().public_bytes_raw())
+            and security.short_id in listener.short_ids
+            and upstream.server_name in listener.server_names
+            and self._in_time(security.clock_offset_s, listener.max_skew_s)
+        )
+
+    def _in_time(self, offset: int, skew: int) -> bool:
+        if self.net.reader_date is None or self.net.server_date is None:
+            return True
+        return abs(self.net.reader_date + offset - self.net.server_date) <= skew
 
 
 def _hash(text: str) -> str:

@@ -12,7 +12,8 @@ from rozaneh.core.keys import fingerprint
 from rozaneh.fleet.invites import decode
 from tests.cli.conftest import Shell
 
-INIT = ("--listen", "93.184.215.14:443", "--host", "news.example")
+# The way is said, because what else runs on this machine would decide it otherwise.
+INIT = ("--listen", "93.184.215.14:443", "--host", "news.example", "--way", "h2+tls")
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_init_says_what_it_made(shell: Shell, tmp_path: Path) -> None:
 def test_init_warns_of_what_opens_something(shell: Shell, tmp_path: Path) -> None:
     result = shell(
         "edge", "init", "--dir", str(tmp_path / "e"), "--listen", "127.0.0.1:4433", "--host", "a.example",
-        "--allow", "127.0.0.0/8", "--allow", "10.1.2.3",
+        "--way", "h2+tls", "--allow", "127.0.0.0/8", "--allow", "10.1.2.3",
     )  # fmt: skip
     assert result.exit_code == 0
     assert "`local`" in result.stderr

@@ -121,7 +121,7 @@ def test_the_commands_are_the_agreed_ones() -> None:
 
 
 FLAGS = {
-    "edge init": "dir listen host address cert key cover egress allow",
+    "edge init": "dir listen host address cert key cover way post-quantum egress allow",
     "edge up": "dir",
     "edge status": "dir",
     "invite new": "dir for expires qr",

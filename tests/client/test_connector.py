@@ -64,6 +64,38 @@ def test_a_refused_invite_is_not_tried_again() -> None:
     assert last.fault.kind is FaultKind.EDGE_REFUSED
 
 
+def test_a_wrong_clock_is_corrected_once_and_the_same_way_tried_again() -> None:
+    for offset in (c.CLOCK_OFF + 1, -c.CLOCK_OFF - 1, 40 * 365 * 86_400):
+        m = machine()
+        assert play(m, c.Start(), c.ProbeFailed("cover", offset)) == [c.Correct(offset), c.Probe(0)]
+        assert play(m, c.ProbeOk(), c.RosterUnchanged()) == [c.Serve(0)]
+        # Later the same correction is no news: the cover's reason must be another one.
+        assert play(m, c.CarrierFailed(), c.ProbeFailed("cover", offset + c.CLOCK_OFF)) == [c.Probe(1)]
+
+
+def test_a_clock_that_is_right_or_unknown_is_not_the_reason() -> None:
+    for failed in (c.ProbeFailed("cover"), c.ProbeFailed("cover", c.CLOCK_OFF), c.ProbeFailed("cover", -c.CLOCK_OFF)):
+        assert play(machine(), c.Start(), failed) == [c.Probe(1)]
+    assert play(machine(), c.Start(), c.ProbeFailed("tls", 1000)) == [c.Probe(1)]
+
+
+def test_covers_that_disagree_about_the_time_do_not_send_us_back_and_forth() -> None:
+    m = machine()
+    assert play(m, c.Start(), c.ProbeFailed("cover", 1000)) == [c.Correct(1000), c.Probe(0)]
+    assert m.feed(c.ProbeFailed("cover", -1000)) == [c.Probe(1)]
+    (last,) = m.feed(c.ProbeFailed("cover", 5000))
+    assert isinstance(last, c.GiveUp)
+    assert last.fault.kind is FaultKind.EDGE_REFUSED
+    assert "website" in last.fault.what
+
+
+def test_a_clock_that_jumps_while_serving_is_corrected_again() -> None:
+    m = served()
+    assert play(m, c.CarrierFailed(), c.ProbeFailed("cover", 3600)) == [c.Correct(3600), c.Probe(0)]
+    assert play(m, c.ProbeOk(), c.RosterUnchanged()) == []
+    assert play(m, c.CarrierFailed(), c.ProbeFailed("cover", 0)) == [c.Correct(0), c.Probe(0)]
+
+
 @pytest.mark.parametrize(
     ("stages", "kind"),
     [
@@ -72,6 +104,8 @@ def test_a_refused_invite_is_not_tried_again() -> None:
         (["pin"], FaultKind.INTERFERENCE),
         (["tls", "pin"], FaultKind.INTERFERENCE),
         (["tls", "auth"], FaultKind.EDGE_REFUSED),
+        (["tls", "cover"], FaultKind.EDGE_REFUSED),
+        (["cover", "pin"], FaultKind.INTERFERENCE),
         (["roster", "connect"], FaultKind.EDGE_UNREACHABLE),
         ([], FaultKind.EDGE_UNREACHABLE),
         (["something new"], FaultKind.EDGE_UNREACHABLE),

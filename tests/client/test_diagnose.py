@@ -16,7 +16,7 @@ from rozaneh.engine.config import ProbeResult
 from rozaneh.fleet import roster
 from tests.client.test_runtime import World, issue
 from tests.fakes import FakeNet
-from tests.fleet.builders import KEY, NOW, invite, way
+from tests.fleet.builders import KEY, NOW, invite, reality, way
 
 OK = ProbeResult(ok=True, stage="ok", rtt_ms=40.4, server_date=NOW)
 
@@ -62,6 +62,25 @@ def test_clock_against_the_edge(skew: int, verdict: str) -> None:
     assert verdict == "OK" or ("ahead" if skew > 0 else "behind") in check.detail
 
 
+def test_clock_against_the_cover_where_no_edge_lets_us_in() -> None:
+    cover = ProbeResult(ok=False, stage="cover", server_date=NOW)
+    assert "ahead" in d.check_clock(NOW + 7200, [failed("connect"), cover], None).detail
+    edge = ProbeResult(ok=True, stage="ok", server_date=NOW + 7200)
+    assert d.check_clock(NOW + 7200, [cover, edge], None).verdict is d.Verdict.OK
+
+
+def test_a_wrong_clock_is_corrected_for_reality_and_told(tmp_path: Path) -> None:
+    world = World(tmp_path / "state")
+    world.invite = invite(reality("127.0.0.1:443"), local=True)
+    world.reality_edge(reality("127.0.0.1:443"), None)
+    world.net.server_date, world.net.reader_date = NOW, NOW - 7200
+    world.clock.wall = NOW - 7200
+    checks = {c.name: c for c in d.diagnose(world.directory, world.invite, world.clock, world.net.engine, nothing)}
+    assert checks["clock"].verdict is d.Verdict.ATTENTION
+    assert "behind by 2 hours" in checks["clock"].detail
+    assert checks["edge"].verdict is d.Verdict.OK
+
+
 def test_clock_without_an_edge() -> None:
     known = roster.read(issue(1, way()), KEY.public())
     assert d.check_clock(NOW, [failed("connect")], known).verdict is d.Verdict.ATTENTION
@@ -78,6 +97,7 @@ def test_edge() -> None:
         ("tls", "broke"),
         ("pin", "somebody else"),
         ("auth", "invite"),
+        ("cover", "website"),
     ):
         check = d.check_edge([failed(stage)])
         assert check.verdict is d.Verdict.BROKEN

@@ -67,7 +67,18 @@ def world(tmp_path: Path) -> Iterator[World]:
     """All of it, on loopback."""
     directory, listen = str(tmp_path / "edge"), f"127.0.0.1:{free_port()}"
     init = run(
-        "edge", "init", "--dir", directory, "--listen", listen, "--host", "news.example", "--allow", "127.0.0.0/8"
+        "edge",
+        "init",
+        "--dir",
+        directory,
+        "--listen",
+        listen,
+        "--host",
+        "news.example",
+        "--way",
+        "h2+tls",
+        "--allow",
+        "127.0.0.0/8",
     )
     assert init.returncode == 0, init.stderr
     with program("edge", "up", "--dir", directory, "--json") as edge, serving(Site) as site:
@@ -205,7 +216,7 @@ def test_an_edge_that_is_down_and_one_that_is_somebody_else(world: World) -> Non
     port = decode(world.link.decode()).ways[0].last.get("address")
     other = world.home / "other"
     assert port is not None
-    init = run("edge", "init", "--dir", str(other), "--listen", port, "--host", "news.example")
+    init = run("edge", "init", "--dir", str(other), "--listen", port, "--host", "news.example", "--way", "h2+tls")
     assert init.returncode == 0
     with program("edge", "up", "--dir", str(other), "--json") as impostor:
         impostor.ready()

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from rozaneh.client import connector as c
 from rozaneh.client import memory as mem
 from rozaneh.client.localproxy import LocalProxy
 from rozaneh.client.runtime import ClientRuntime, Ready, candidates_for, refuse_loops
@@ -22,6 +24,10 @@ from rozaneh.engine.config import (
     EngineConfig,
     Event,
     H2Listener,
+    H2Upstream,
+    RealityCover,
+    RealityListener,
+    RealitySecurity,
     SameUser,
     Service,
     Stock,
@@ -29,9 +35,10 @@ from rozaneh.engine.config import (
 )
 from rozaneh.fleet import roster
 from rozaneh.fleet.invites import Invite
-from rozaneh.ways.grammar import Way
+from rozaneh.ways.catalogue import encode_key
+from rozaneh.ways.grammar import Way, parse
 from tests.fakes import FakeEngine, FakeNet
-from tests.fleet.builders import KEY, NOW, invite, way
+from tests.fleet.builders import KEY, MLDSA, NOW, REALITY_PRIVATE, SHORT_ID, invite, reality, way
 
 HERE = "127.0.0.1:23456"
 FIRST, SECOND = way("93.184.215.14:443"), way("93.184.215.15:443")
@@ -70,6 +77,27 @@ class World:
                 users=[User(id="inv_a", user_sha256=user, password_sha256=password)],
             )
         )
+        engine.start()
+        return engine
+
+    def reality_edge(self, at: Way, document: bytes | None, key: bytes = REALITY_PRIVATE) -> FakeEngine:
+        """The same edge behind REALITY, with the keys of ``builders.reality``."""
+        plain = self.edge(way("127.0.0.1:1"), document).config
+        self.net.listening.pop("127.0.0.1:1")
+        (listener,) = plain.listeners
+        assert isinstance(listener, H2Listener)
+        fronted = RealityListener(
+            tag="edge",
+            bind=at.last.get("address") or "",
+            upstream="direct",
+            private_key=encode_key(key),
+            server_names=[at.last.get("name") or ""],
+            short_ids=[SHORT_ID.hex()],
+            cover=RealityCover(address="127.0.0.1:8443"),
+            replay_file="",
+            services=listener.services,
+        )
+        engine = self.net.engine(msgspec.structs.replace(plain, listeners=[fronted]))
         engine.start()
         return engine
 
@@ -365,3 +393,71 @@ def test_a_damaged_stored_roster_is_fetched_anew(world: World) -> None:
     )
     assert world.connect().refreshed
     assert "stored roster" in " ".join(world.warned)
+
+
+REALITY = reality("93.184.215.16:443")
+
+
+def security(world: World) -> RealitySecurity:
+    """The REALITY part of the way that is served."""
+    config = world.engines[-1].config
+    tag = config.listeners[0].upstream
+    upstream = next(x for x in config.upstreams if x.tag == tag)
+    assert isinstance(upstream, H2Upstream)
+    assert isinstance(upstream.security, RealitySecurity)
+    return upstream.security
+
+
+def test_reality_and_the_rosters_way_replaces_the_invites(world: World) -> None:
+    """The invite cannot carry the ML-DSA key; the roster does, and from then on it is asked for."""
+    world.invite = invite(REALITY)
+    world.reality_edge(REALITY, issue(1, reality("93.184.215.16:443", mldsa=MLDSA)))
+    world.connect(lambda: None)
+    assert security(world).mldsa65 == encode_key(MLDSA)
+    assert [x.tag for x in world.engines[-1].config.upstreams] == ["way0"]
+    world.connect(lambda: None)
+    assert security(world).mldsa65 == encode_key(MLDSA)
+    assert world.engines[-1].config.looks.keys() == {"chromium"}
+
+
+def test_an_expired_roster_still_says_how_the_invites_edge_is_dialled() -> None:
+    richer = reality("93.184.215.16:443", mldsa=MLDSA)
+    document = issue(1, richer, FIRST)
+    late = NOW + 30 * DAY
+    verified = roster.verify(document, KEY.public(), "default", late, None)
+    assert candidates_for(invite(REALITY), verified, None) == (
+        c.Candidate(richer),
+        c.Candidate(FIRST, fetch_only=True),
+    )
+
+
+def test_another_key_at_the_same_address_is_another_edge() -> None:
+    document = issue(1, parse(str(REALITY).replace(SHORT_ID.hex(), "ff" * 8)))
+    verified = roster.verify(document, KEY.public(), "default", NOW, None)
+    found = candidates_for(invite(REALITY), verified, None)
+    assert [x.fetch_only for x in found] == [False, True]
+    assert found[1].way == REALITY
+
+
+@pytest.mark.parametrize("offset", [121, 3600, -3600, -400 * DAY])
+def test_a_wrong_clock_is_told_and_corrected_for_reality_alone(world: World, offset: int) -> None:
+    world.invite = invite(REALITY)
+    world.clock.wall = world.net.reader_date = NOW - offset
+    world.net.server_date = NOW
+    world.reality_edge(REALITY, None)
+    world.connect(lambda: None)
+    assert security(world).clock_offset_s == offset
+    assert [text for text in world.warned if ("behind" if offset > 0 else "ahead") in text]
+
+
+def test_a_key_that_does_not_fit_is_told_and_the_other_way_used(world: World) -> None:
+    world.invite = invite(REALITY, FIRST)
+    world.reality_edge(REALITY, None, key=bytes(range(1, 33)))
+    world.net.server_date = NOW
+    world.edge(FIRST, None)
+    world.connect(lambda: None)
+    assert world.served_by() == FIRST.last.get("address")
+    world.net.listening.pop(FIRST.last.get("address") or "")
+    fault = world.refused()
+    assert fault.kind is FaultKind.EDGE_REFUSED
+    assert "website" in fault.what

@@ -99,5 +99,6 @@ def test_the_names_it_knows_are_the_names_that_are_made() -> None:
     from rozaneh.edge import layout
 
     made = {layout.SETTINGS_FILE, layout.ISSUER_KEY, layout.CERT, layout.KEY, *layout.DATABASE_FILES}
+    made |= {layout.REALITY_KEYS, *layout.REPLAY_FILES}
     assert made == module._EDGE
     assert {mem.INVITE_FILE, mem.STATE_FILE, "control", "lock"} < module._OURS

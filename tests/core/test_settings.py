@@ -20,6 +20,11 @@ VALUES: dict[str, s.Value] = {
 }
 
 
+@pytest.mark.parametrize("text", ["tls:site.example:443", "tls:127.0.0.1:8443", "tls:[::1]:8443", "https://a/", "/srv"])
+def test_covers(text: str) -> None:
+    assert s.SETTINGS["edge.cover"].kind.read(text) == text
+
+
 def test_names_flags_and_variables_are_unique() -> None:
     rows = s.manual()
     assert len({row["name"] for row in rows}) == len({row["variable"] for row in rows}) == len(rows)
@@ -89,6 +94,17 @@ def test_durations_that_are_none(text: str) -> None:
         ("edge.cover", "http://user@x/"),
         ("edge.cover", "http://x:99999/"),
         ("edge.cover", "http://"),
+        ("edge.cover", "tls:"),
+        ("edge.cover", "tls:site.example"),
+        ("edge.cover", "tls:site.example:0"),
+        ("edge.cover", "tls:site.example:65536"),
+        ("edge.cover", "tls:Site.example:443"),
+        ("edge.cover", "tls:127.1:443"),
+        ("edge.cover", "tls:::1:443"),
+        ("edge.cover", "tls:[::1%eth0]:443"),
+        ("edge.cover", "tls:user@site.example:443"),
+        ("edge.way", "h2"),
+        ("edge.way", "vless+reality"),
         ("edge.host", "x" * 60 + "." + "y" * 60),
         ("edge.listen", "443"),
         ("client.listen", "unix:"),

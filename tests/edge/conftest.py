@@ -35,6 +35,15 @@ def edge(tmp_path: Path) -> MadeEdge:
 
 
 @pytest.fixture
+def fronted(tmp_path: Path) -> MadeEdge:
+    """An edge reached by REALITY, with a site of its own as its cover."""
+    endpoint = Endpoint.parse("93.184.215.14:443")
+    settings = EdgeSettings(listen=endpoint, host="news.example", address=endpoint.address, way="h2+reality")
+    clock = FakeClock()
+    return MadeEdge(tmp_path / "fronted", settings, clock, init(tmp_path / "fronted", settings, clock))
+
+
+@pytest.fixture
 def db(edge: MadeEdge) -> Iterator[Database]:
     """A connection to its database."""
     with Database(edge.directory) as database:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from pathlib import Path
 
 import pytest
 
 from rozaneh.core.errors import Fault, FaultKind
-from rozaneh.edge.database import Database, as_int, as_text
+from rozaneh.edge.accounts import active_users
+from rozaneh.edge.database import _MIGRATIONS, Database, as_int, as_text
 from tests.edge.conftest import MadeEdge
 
 
@@ -66,6 +68,20 @@ def test_a_writer_that_holds_on_is_busy_not_a_crash(edge: MadeEdge, monkeypatch:
         assert caught.value.kind is FaultKind.BUSY
     finally:
         holder.close()
+
+
+def test_an_edge_made_before_vless_keeps_its_accounts(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "edge.sqlite3", isolation_level=None)
+    old.executescript(_MIGRATIONS[0])
+    old.execute("INSERT INTO accounts VALUES ('inv_a', 'u', 'p', 'default', '', 1, NULL, NULL)")
+    old.execute("INSERT INTO accounts VALUES ('inv_b', NULL, NULL, 'default', '', 1, NULL, 2)")
+    old.execute("PRAGMA user_version = 1")
+    old.close()
+    with Database(tmp_path) as db:
+        (user,) = active_users(db, 5)
+        assert (user.id, user.user_sha256, user.vless_sha256) == ("inv_a", "u", None)
+        with pytest.raises(Fault), db.transaction() as write:
+            write.execute("UPDATE accounts SET vless_sha256 = 'x' WHERE id = 'inv_b'")
 
 
 def test_columns_are_what_the_schema_says() -> None:

@@ -70,6 +70,8 @@ def site(tmp_path: Path) -> Site:
         listen,
         "--host",
         "news.example",
+        "--way",
+        "h2+tls",
         "--allow",
         "127.0.0.0/8",
         "--json",

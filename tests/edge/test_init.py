@@ -13,6 +13,7 @@ from rozaneh.core.errors import Fault, FaultKind
 from rozaneh.core.keys import SigningKey, fingerprint
 from rozaneh.edge.init import init
 from rozaneh.edge.layout import load_settings
+from rozaneh.edge.reality import load_keys
 from tests.edge.conftest import MadeEdge
 
 
@@ -60,6 +61,25 @@ def test_choices_that_cannot_work_leave_nothing(edge: MadeEdge, tmp_path: Path) 
     missing = tmp_path / "c.pem"
     assert refused(where, edge, cert=missing, key=missing) is FaultKind.CONFIG
     assert not where.exists()
+
+
+def test_behind_reality_there_are_keys_too(fronted: MadeEdge) -> None:
+    names = {path.name for path in fronted.directory.iterdir()}
+    assert names == {"edge.toml", "issuer.key", "reality.key", "cert.pem", "key.pem", "edge.sqlite3", "lock"}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in fronted.directory.iterdir()} == {0o600}
+    assert load_settings(fronted.directory) == fronted.settings
+    assert fronted.made.pin is None
+    (fronted.directory / "edge.toml").unlink()
+    before = (fronted.directory / "reality.key").read_bytes()
+    init(fronted.directory, fronted.settings, fronted.clock)
+    assert (fronted.directory / "reality.key").read_bytes() == before
+
+
+def test_two_edges_share_no_reality_keys(fronted: MadeEdge, tmp_path: Path) -> None:
+    init(tmp_path / "second", fronted.settings, fronted.clock)
+    mine, theirs = load_keys(fronted.directory), load_keys(tmp_path / "second")
+    assert mine.private_key != theirs.private_key
+    assert not set(mine.short_ids) & set(theirs.short_ids)
 
 
 def test_two_edges_share_nothing(edge: MadeEdge, tmp_path: Path) -> None:

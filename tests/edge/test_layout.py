@@ -43,6 +43,7 @@ def test_what_else_does_not_fit() -> None:
     refused(key="/k")
     refused(listen=None)
     refused(host=None)
+    refused(cover="tls:site.example:443", cert="/c", key="/k")
 
 
 def test_the_local_mark_and_separate_egress_follow_from_the_addresses() -> None:
@@ -53,6 +54,18 @@ def test_the_local_mark_and_separate_egress_follow_from_the_addresses() -> None:
     assert not made().separate_egress
     assert not made(egress="93.184.215.14").separate_egress
     assert made(egress="93.184.215.15").separate_egress
+
+
+def test_how_readers_come() -> None:
+    assert (made().way, made().reality, made().borrowed) == ("h2+tls", False, None)
+    fronted = made(way="h2+reality", cover="tls:[::1]:8443")
+    assert (fronted.reality, fronted.borrowed) == (True, "[::1]:8443")
+    assert made(way="h2+reality", cover="/srv/www").borrowed is None
+
+
+def test_an_edge_made_before_there_were_ways_is_one_by_tls(tmp_path: Path) -> None:
+    write_private(tmp_path / layout.SETTINGS_FILE, b'[edge]\nlisten = "93.184.215.14:443"\nhost = "news.example"\n')
+    assert layout.load_settings(tmp_path).way == "h2+tls"
 
 
 def test_they_survive_being_written(tmp_path: Path) -> None:
@@ -67,6 +80,8 @@ def test_they_survive_being_written(tmp_path: Path) -> None:
             egress="93.184.215.16",
             allow=["10.0.0.0/8", "fd00::/8"],
         ),
+        made(way="h2+reality", cover="tls:site.example:443", post_quantum=True),
+        made(way="h2+reality", post_quantum=False),
     ):
         write_private(tmp_path / layout.SETTINGS_FILE, settings.to_toml().encode())
         assert layout.load_settings(tmp_path) == settings

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from rozaneh.client.runtime import same_edge
 from rozaneh.core.addresses import Endpoint, parse_address
 from rozaneh.core.control import CONTROL, ask
 from rozaneh.core.errors import Fault, FaultKind
@@ -19,8 +20,19 @@ from rozaneh.core.files import is_locked
 from rozaneh.edge import journal
 from rozaneh.edge.accounts import create, revoke
 from rozaneh.edge.database import Database
+from rozaneh.edge.reality import load_keys, make_keys
 from rozaneh.edge.runtime import POLL_SECONDS, EdgeRuntime, Ready, edge_config
-from rozaneh.engine.config import ROSTER_AUTHORITY, Counters, Direct, EngineConfig, H2Listener, UserCounters
+from rozaneh.edge.visit import ML_DSA_RECORD, Visit
+from rozaneh.engine.config import (
+    ROSTER_AUTHORITY,
+    Counters,
+    Direct,
+    EngineConfig,
+    H2Listener,
+    RealityCover,
+    RealityListener,
+    UserCounters,
+)
 from rozaneh.fleet import roster
 from rozaneh.fleet.invites import decode
 from tests.edge.conftest import MadeEdge
@@ -39,7 +51,9 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def running(edge: MadeEdge) -> AsyncIterator[Running]:
+async def running(
+    edge: MadeEdge, look: Callable[[Endpoint, str], Visit | None] = lambda at, name: None
+) -> AsyncIterator[Running]:
     """Run the edge until the block ends."""
     net, warnings = FakeNet(), list[str]()
     engines: list[FakeEngine] = []
@@ -48,7 +62,7 @@ async def running(edge: MadeEdge) -> AsyncIterator[Running]:
         engines.append(net.engine(config))
         return engines[-1]
 
-    runtime = EdgeRuntime(edge.directory, clock=edge.clock, engine=make, warn=warnings.append)
+    runtime = EdgeRuntime(edge.directory, clock=edge.clock, engine=make, look=look, warn=warnings.append)
     ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
     task = asyncio.get_running_loop().create_task(runtime.run(ready.set_result))
     done, _ = await asyncio.wait({ready, task}, return_when=asyncio.FIRST_COMPLETED, timeout=10)
@@ -276,3 +290,94 @@ def test_the_configuration_names_every_own_address(edge: MadeEdge) -> None:
     assert {"93.184.215.14", "93.184.215.15", "127.0.0.1"} <= set(config.policy.own_addresses)
     assert "0.0.0.0" not in config.policy.own_addresses  # noqa: S104
     assert config.upstreams == [Direct(tag="direct", egress=["93.184.215.15"])]
+
+
+GOOD = Visit(
+    for_name=True, borrowable=True, self_signed=False, expires=0, largest_record=ML_DSA_RECORD, software="nginx"
+)
+
+
+def borrow(edge: MadeEdge, cover: str, **more: bool) -> None:
+    """Let the edge stand in front of a web server."""
+    edge.settings = replace(edge.settings, cover=cover, **more)
+    (edge.directory / "edge.toml").write_text(edge.settings.to_toml())
+
+
+def test_behind_reality_with_a_site_of_its_own(fronted: MadeEdge) -> None:
+    keys = load_keys(fronted.directory)
+
+    async def run() -> None:
+        async with running(fronted) as edge_up:
+            assert edge_up.ready.listen == "93.184.215.14:443"
+            edge, cover = edge_up.engine.config.listeners
+            assert isinstance(edge, RealityListener)
+            assert (edge.bind, edge.cover) == ("93.184.215.14:443", RealityCover(listener="cover"))
+            assert (edge.private_key, edge.short_ids) == (keys.private_key, list(keys.short_ids))
+            assert edge.server_names == ["news.example"]
+            assert edge.replay_file == str(fronted.directory / "replays")
+            assert [service.authority for service in edge.services] == [ROSTER_AUTHORITY]
+            assert isinstance(cover, H2Listener)
+            assert (cover.tag, cover.bind, cover.services) == ("cover", "127.0.0.1:0", [])
+            assert edge_up.warnings == []
+
+    asyncio.run(run())
+
+
+def test_the_roster_names_the_way_with_its_ml_dsa_key(fronted: MadeEdge) -> None:
+    (fronted.directory / "reality.key").unlink()
+    keys = make_keys(fronted.directory, post_quantum=True)
+    borrow(fronted, "tls:127.0.0.1:8443", post_quantum=True)
+    _, link = new(fronted)
+
+    async def run() -> bytes:
+        async with running(fronted, lambda at, name: GOOD) as edge_up:
+            (edge,) = edge_up.engine.config.listeners
+            assert isinstance(edge, RealityListener)
+            assert (edge.mldsa65_seed, edge.cover) == (keys.mldsa65_seed, RealityCover(address="127.0.0.1:8443"))
+            (user,) = edge_up.engine.users
+            assert user.vless_sha256 == decode(link).credentials().vless_digest()
+            assert edge_up.warnings == []
+            return base64.b64decode(edge.services[0].documents["default"])
+
+    document = asyncio.run(run())
+    invite = decode(link)
+    verified = roster.verify(document, invite.issuer, "default", fronted.clock.now(), None)
+    (way,), (short,) = verified.ways, invite.ways
+    assert (way.last.get("mldsa"), short.last.get("mldsa")) == (keys.mldsa65_key(), None)
+    assert same_edge(way) == same_edge(short)
+
+
+def test_a_web_server_that_would_not_do_is_told_and_the_edge_starts(fronted: MadeEdge) -> None:
+    borrow(fronted, "tls:127.0.0.1:8443")
+    seen: list[tuple[str, str]] = []
+
+    def look(at: Endpoint, name: str) -> Visit | None:
+        seen.append((str(at), name))
+        return None
+
+    async def run() -> None:
+        async with running(fronted, look) as edge_up:
+            assert [text for text in edge_up.warnings if "nobody gets in" in text]
+
+    asyncio.run(run())
+    assert seen == [("127.0.0.1:8443", "news.example")]
+
+
+def test_a_cover_that_moves_is_followed(fronted: MadeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
+    borrow(fronted, "tls:site.example:443")
+    addresses = ["93.184.215.20", "93.184.215.20", "93.184.215.21"]
+    monkeypatch.setattr("rozaneh.edge.runtime.RENEW_SECONDS", 0.01)
+    monkeypatch.setattr(
+        "rozaneh.edge.runtime.resolve",
+        lambda site: Endpoint.parse(f"{addresses.pop(0) if len(addresses) > 1 else addresses[0]}:443"),
+    )
+
+    def moved(engine: FakeEngine) -> bool:
+        listener = engine.config.listeners[0]
+        return isinstance(listener, RealityListener) and listener.cover.address == "93.184.215.21:443"
+
+    async def run() -> None:
+        async with running(fronted, lambda at, name: GOOD) as edge_up:
+            await until(edge_up.engine, moved)
+
+    asyncio.run(run())

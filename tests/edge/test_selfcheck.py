@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
-from rozaneh.core.addresses import parse_address
+import pytest
+
+from rozaneh.core.addresses import Endpoint, parse_address
 from rozaneh.core.files import write_private
 from rozaneh.edge.database import Database
+from rozaneh.edge.reality import make_keys
 from rozaneh.edge.rosters import current
 from rozaneh.edge.selfcheck import look
+from rozaneh.edge.visit import ML_DSA_RECORD, Visit
 from rozaneh.fleet import roster
 from tests.edge.conftest import MadeEdge
 from tests.fleet.builders import KEY, way
@@ -49,6 +54,55 @@ def test_what_the_operator_chose(edge: MadeEdge) -> None:
     write_private(edge.directory / "edge.toml", settings.to_toml().encode())
     found = levels(edge)
     assert (found["address"], found["egress"], found["policy"]) == (1, 0, 1)
+
+
+GOOD = Visit(
+    for_name=True, borrowable=True, self_signed=False, expires=0, largest_record=ML_DSA_RECORD, software="nginx"
+)
+
+
+def test_behind_reality_with_a_site_of_its_own(fronted: MadeEdge) -> None:
+    found = levels(fronted)
+    assert (found["reality"], found["certificate"]) == (0, 0)
+    (fronted.directory / "reality.key").unlink()
+    assert levels(fronted)["reality"] == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "days", "level"),
+    [
+        ({}, 30, 0),
+        ({}, 13, 1),
+        ({}, -1, 1),
+        ({"self_signed": True}, 30, 1),
+        ({"for_name": False}, 30, 2),
+        ({"borrowable": False}, 30, 2),
+        ({"largest_record": ML_DSA_RECORD - 1}, 30, 2),
+        (None, 30, 2),
+    ],
+)
+def test_behind_reality_with_a_web_server(
+    fronted: MadeEdge, changes: dict[str, Any] | None, days: int, level: int
+) -> None:
+    settings = replace(fronted.settings, cover="tls:127.0.0.1:8443", post_quantum=True)
+    (fronted.directory / "reality.key").unlink()
+    make_keys(fronted.directory, post_quantum=True)
+    write_private(fronted.directory / "edge.toml", settings.to_toml().encode())
+    asked: list[tuple[str, str]] = []
+
+    def visit(at: Endpoint, name: str) -> Visit | None:
+        asked.append((str(at), name))
+        return None if changes is None else replace(GOOD, expires=fronted.clock.now() + days * DAY, **changes)
+
+    found = {name: given for name, given, _, _ in look(fronted.directory, fronted.clock, visit)}
+    assert (found["cover"], found["reality"], "certificate" in found) == (level, 0, False)
+    assert asked == [("127.0.0.1:8443", "news.example")]
+
+
+def test_a_cover_whose_name_leads_nowhere(fronted: MadeEdge) -> None:
+    settings = replace(fronted.settings, cover="tls:nowhere.invalid:443")
+    write_private(fronted.directory / "edge.toml", settings.to_toml().encode())
+    assert levels(fronted)["cover"] == 2
 
 
 def test_damage(edge: MadeEdge) -> None:

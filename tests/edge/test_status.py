@@ -52,6 +52,7 @@ def test_an_edge_that_is_down(edge: MadeEdge) -> None:
         1,
     )
     assert (found["bytes_up"], found["bytes_down"], found["allow"]) == (3, 4, [])
+    assert (found["way"], found["cover"], found["post_quantum"]) == ("h2+tls", None, False)
     assert "people" not in found
     text = json.dumps(found)
     assert "aunt" not in text

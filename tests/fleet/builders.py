@@ -6,6 +6,8 @@ import base64
 import hashlib
 import struct
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from rozaneh.core.keys import SigningKey
 from rozaneh.core.redact import Sensitive
 from rozaneh.fleet.invites import Invite
@@ -16,7 +18,8 @@ KEY = SigningKey.from_seed(bytes(range(32)))
 OTHER_KEY = SigningKey.from_seed(bytes(range(1, 33)))
 SECRET = bytes(range(100, 116))
 PIN = bytes(range(32, 64))
-REALITY_KEY = bytes(range(64, 96))
+REALITY_PRIVATE = bytes(range(64, 96))
+REALITY_KEY = X25519PrivateKey.from_private_bytes(REALITY_PRIVATE).public_key().public_bytes_raw()
 SHORT_ID = bytes(range(8))
 MLDSA = bytes(range(244)) * 8  # 1,952 bytes that look like a key
 NOW = 1_800_000_000

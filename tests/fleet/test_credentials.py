@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import uuid
 
 import pytest
 from hypothesis import given
@@ -28,6 +29,11 @@ def test_it_is_hkdf_with_the_published_labels() -> None:
     made = derive(SECRET, KEY.public())
     assert made.user.reveal() == b64(hkdf(SECRET, KEY.public(), b"rozaneh user v1", 15))
     assert made.password.reveal() == b64(hkdf(SECRET, KEY.public(), b"rozaneh password v1", 24))
+    raw = bytearray(hkdf(SECRET, KEY.public(), b"rozaneh vless id v1", 16))
+    raw[6], raw[8] = raw[6] & 0x0F | 0x40, raw[8] & 0x3F | 0x80  # RFC 9562: version 4, variant 10
+    assert made.vless_id.reveal() == str(uuid.UUID(bytes=bytes(raw)))
+    raw[6:8] = bytes(2)
+    assert made.vless_digest() == hashlib.sha256(raw).hexdigest()
 
 
 def test_golden() -> None:

@@ -13,6 +13,10 @@ pair of state and event that means something; any other pair is a late answer to
 changes nothing.
 
 A candidate marked ``fetch_only`` (of an expired roster, or retired by a newer one) may fetch a roster, no more.
+
+REALITY's hello carries the time, so a reader whose clock is wrong meets the cover. The cover says what time it is:
+where that differs enough, the same way is tried once more with REALITY's timestamp corrected (``Correct``), and only
+then counts as failed. Nothing else believes the correction, and it ends with the process.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from rozaneh.ways.grammar import Way
 
 ROUNDS_BEFORE_GIVING_UP = 2  # at the start a person waits: two rounds, then the truth
 _FIRST_REST = 2.0
+CLOCK_OFF = 90  # the edge takes ±120 s; the rest is for the way there and for whole seconds
 _LONGEST_REST = 60.0  # a phone that comes out of a tunnel is back within a minute
 
 
@@ -53,9 +58,13 @@ class ProbeOk:
 
 @dataclass(frozen=True, slots=True)
 class ProbeFailed:
-    """The way did not come up; ``stage`` is how far it came."""
+    """The way did not come up; ``stage`` is how far it came.
+
+    Where it was the cover that answered, ``offset`` is its date less this device's time, if it said one.
+    """
 
     stage: str
+    offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +151,13 @@ class Serve:
 
 
 @dataclass(frozen=True, slots=True)
+class Correct:
+    """Add ``seconds`` to this device's time in REALITY's timestamp from now on, and say so."""
+
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rest:
     """Wait, then feed ``TimerFired``."""
 
@@ -162,7 +178,7 @@ class GiveUp:
     fault: Fault
 
 
-Command = Probe | Fetch | Adopt | Serve | Rest | Warn | GiveUp
+Command = Probe | Fetch | Adopt | Serve | Correct | Rest | Warn | GiveUp
 
 
 class State(Enum):
@@ -197,6 +213,8 @@ class Connector:
         self._ever_served = False
         self._stages: list[str] = []
         self._adopted = 0
+        self._offset = 0
+        self._corrected = False
 
     def feed(self, event: Event) -> list[Command]:
         """What to do now that ``event`` has happened."""
@@ -211,11 +229,22 @@ class Connector:
         self._order = [first, *(i for i in range(len(self.candidates)) if i != first)]
         self._at = 0
         self._stages = []
+        self._corrected = False
         return [Probe(self._order[0])]
 
     def _probed(self, _: Event) -> list[Command]:
         self.state = State.FETCHING
         return [Fetch(self._order[self._at])]
+
+    def _failed(self, event: Event) -> list[Command]:
+        event = cast(ProbeFailed, event)
+        off = event.offset is not None and abs(event.offset - self._offset) > CLOCK_OFF
+        if event.stage == "cover" and off and not self._corrected:
+            # Once a round: two covers that disagree about the time must not send us back and forth.
+            self._corrected = True
+            self._offset = cast(int, event.offset)
+            return [Correct(self._offset), Probe(self._order[self._at])]
+        return self._next_way(event)
 
     def _next_way(self, event: Event) -> list[Command]:
         self._stages.append(event.stage if isinstance(event, ProbeFailed) else "roster")
@@ -282,7 +311,8 @@ def explain(stages: Sequence[str]) -> Fault:
     """The fault that a round of failed ways amounts to.
 
     A refused password outweighs the rest: the edge was reached. A connection that opens and then breaks inside TLS,
-    or meets another certificate, points to somebody on the path. Silence does not tell who is silent.
+    or meets another certificate, points to somebody on the path. A cover that answers says that the path is open and
+    the edge took us for a stranger. Silence does not tell who is silent.
     """
     if "auth" in stages:
         return Fault(
@@ -295,6 +325,12 @@ def explain(stages: Sequence[str]) -> Fault:
             FaultKind.INTERFERENCE,
             "Somebody else answers in the edge's place",
             why="the certificate is not the one in the invite",
+        )
+    if "cover" in stages:
+        return Fault(
+            FaultKind.EDGE_REFUSED,
+            "The website in front of the edge answered, and not the edge",
+            why="the key or the name in the invite does not fit it any more, or it accepts nobody right now",
         )
     if "tls" in stages:
         return Fault(
@@ -315,7 +351,7 @@ Handler = Callable[[Connector, Event], list[Command]]
 TABLE: Mapping[tuple[State, type[Event]], Handler] = {
     (State.NEW, Start): Connector._begin_round,
     (State.PROBING, ProbeOk): Connector._probed,
-    (State.PROBING, ProbeFailed): Connector._next_way,
+    (State.PROBING, ProbeFailed): Connector._failed,
     (State.FETCHING, RosterNew): Connector._adopt,
     (State.FETCHING, RosterUnchanged): Connector._serve,
     (State.FETCHING, RosterMissing): Connector._serve,

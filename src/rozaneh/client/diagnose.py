@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+import msgspec
+
 from rozaneh.client import memory as mem
-from rozaneh.client.connector import explain
-from rozaneh.client.runtime import PROBE_SECONDS, candidates_for, tag_of
+from rozaneh.client.connector import CLOCK_OFF, explain
+from rozaneh.client.runtime import PROBE_SECONDS, candidates_for, clock_offset, span, tag_of
 from rozaneh.client.upstreams import looks, to_upstream
 from rozaneh.core.addresses import Endpoint
 from rozaneh.core.clock import Clock
@@ -24,6 +26,7 @@ from rozaneh.engine.config import EngineConfig, ProbeResult
 from rozaneh.engine.engine import EngineLike
 from rozaneh.fleet import roster
 from rozaneh.fleet.invites import Invite
+from rozaneh.ways.grammar import Way
 
 CLOCK_ATTENTION = 300  # TLS and signatures still work; a log or a ticket would not
 Resolve = Callable[[str], Sequence[str]]
@@ -87,15 +90,16 @@ def check_network(endpoints: Sequence[Endpoint]) -> Check:
 
 
 def check_clock(now: int, probes: Sequence[ProbeResult], known: roster.Roster | None) -> Check:
-    """This device's clock against the date the edge sends inside pinned TLS, or against the roster's times."""
-    dates = [probe.server_date for probe in probes if probe.ok and probe.server_date is not None]
+    """This device's clock against the date of the edge or of its cover, or against the roster's times."""
+    told = [probe for probe in probes if (probe.ok or probe.stage == "cover") and probe.server_date is not None]
+    dates = [probe.server_date for probe in sorted(told, key=lambda probe: not probe.ok) if probe.server_date]
     if dates:
         skew = now - dates[0]
         if abs(skew) <= CLOCK_ATTENTION:
             return Check("clock", Verdict.OK, f"off by {abs(skew)} s")
         verdict = Verdict.BROKEN if abs(skew) > roster.TOLERANCE else Verdict.ATTENTION
         side = "ahead" if skew > 0 else "behind"
-        return Check("clock", verdict, f"{side} by {_span(abs(skew))}", FaultKind.CLOCK_WRONG.hint)
+        return Check("clock", verdict, f"{side} by {span(skew)}", FaultKind.CLOCK_WRONG.hint)
     if known is not None and now < known.not_before - roster.TOLERANCE:
         return Check("clock", Verdict.BROKEN, "before the stored roster was made", FaultKind.CLOCK_WRONG.hint)
     return Check("clock", Verdict.ATTENTION, "not measured, because no edge answered", "compare it with another clock")
@@ -139,16 +143,36 @@ def diagnose(
     memory = mem.load(directory) if directory.is_dir() else mem.Memory()
     verified, known = _stored(memory, invite, clock)
     candidates = candidates_for(invite, verified, memory.last_good)
-    credentials = invite.credentials()
-    upstreams = [to_upstream(x.way, tag_of(i), credentials) for i, x in enumerate(candidates)]
-    running = engine(EngineConfig(looks=looks(upstreams), upstreams=upstreams))
-    running.start()
-    try:
-        probes = [running.probe(tag_of(i), PROBE_SECONDS) for i in range(len(candidates))]
-    finally:
-        running.stop(0.0)
+    probes = _probe(invite, [x.way for x in candidates], clock, engine)
     endpoints = [Endpoint.parse(x.way.last.get("address") or "") for x in candidates]
     return [check_clock(clock.now(), probes, known), check_network(endpoints), check_names(resolve), check_edge(probes)]
+
+
+def _probe(
+    invite: Invite, ways: Sequence[Way], clock: Clock, engine: Callable[[EngineConfig], EngineLike]
+) -> list[ProbeResult]:
+    """How far each way comes; where a cover says that the clock is off, with REALITY's timestamp corrected."""
+
+    def config(offset: int) -> EngineConfig:
+        credentials = invite.credentials()
+        made = [to_upstream(way, tag_of(i), credentials, clock_offset=offset) for i, way in enumerate(ways)]
+        return EngineConfig(looks=looks(made), upstreams=made)
+
+    running = engine(config(0))
+    running.start()
+    try:
+        probes = [running.probe(tag_of(i), PROBE_SECONDS) for i in range(len(ways))]
+        offsets = [offset for probe in probes if (offset := clock_offset(probe, clock.now())) is not None]
+        if offsets and abs(offsets[0]) > CLOCK_OFF:
+            running.reload(config(offsets[0]))
+            for i, probe in enumerate(probes):
+                if probe.stage == "cover":
+                    again = running.probe(tag_of(i), PROBE_SECONDS)
+                    # What the cover said about the time is kept where the edge says nothing.
+                    probes[i] = msgspec.structs.replace(again, server_date=again.server_date or probe.server_date)
+    finally:
+        running.stop(0.0)
+    return probes
 
 
 def _stored(memory: mem.Memory, invite: Invite, clock: Clock) -> tuple[roster.Verified | None, roster.Roster | None]:
@@ -169,9 +193,3 @@ def _stored(memory: mem.Memory, invite: Invite, clock: Clock) -> tuple[roster.Ve
 def system_resolve(name: str) -> list[str]:
     """The addresses the system's resolver gives."""
     return [str(info[4][0]) for info in socket.getaddrinfo(name, 443, type=socket.SOCK_STREAM)]
-
-
-def _span(seconds: int) -> str:
-    if seconds < 7200:
-        return f"{seconds // 60} minutes"
-    return f"{seconds // 3600} hours" if seconds < 172_800 else f"{seconds // 86_400} days"

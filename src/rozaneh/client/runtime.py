@@ -56,10 +56,13 @@ class Ready:
 
 
 def client_config(
-    proxy: LocalProxy, candidates: tuple[c.Candidate, ...], serve: int, credentials: Credentials
+    proxy: LocalProxy, candidates: tuple[c.Candidate, ...], serve: int, credentials: Credentials, clock_offset: int = 0
 ) -> EngineConfig:
     """The engine's configuration: every candidate an upstream, the listener behind one of them."""
-    upstreams = [to_upstream(candidate.way, tag_of(i), credentials) for i, candidate in enumerate(candidates)]
+    upstreams = [
+        to_upstream(candidate.way, tag_of(i), credentials, clock_offset=clock_offset)
+        for i, candidate in enumerate(candidates)
+    ]
     return EngineConfig(
         workers=min(os.cpu_count() or 1, _MAX_WORKERS),
         looks=looks(upstreams),
@@ -78,18 +81,34 @@ def candidates_for(invite: Invite, verified: roster.Verified | None, last_good: 
 
     A roster that is valid is the truth: a way of the invite that is no longer in it was retired, and may only fetch.
     Without one the invite's ways carry everything, for the invite is the root of trust and does not expire; those of an
-    expired roster may only fetch.
+    expired roster may only fetch. Where a roster knows the edge of an invite's way, its line replaces the invite's: it
+    may demand more (an ML-DSA signature), and what was once demanded is never dropped for being inconvenient.
     """
     found: dict[Way, c.Candidate] = {}
     current = verified is not None and verified.standing is roster.Standing.CURRENT
+    known = {same_edge(way): way for way in reversed(verified.ways if verified is not None else ())}
     for way in verified.ways if verified is not None else ():
         found[way] = c.Candidate(way, fetch_only=not current)
     for way in invite.ways:
-        if not current or way not in found:
+        latest = known.get(same_edge(way))
+        if latest is None:
             found[way] = c.Candidate(way, fetch_only=current)
+        elif not current:
+            found[latest] = c.Candidate(latest)
     ordered = list(found.values())
     ordered.sort(key=lambda candidate: (candidate.fetch_only, str(candidate.way) != last_good))
     return tuple(ordered)
+
+
+_MANNER = frozenset({"mldsa", "look", "carriers"})  # how an edge is dialled; everything else says which edge it is
+
+
+def same_edge(way: Way) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+    """What two ways have in common when they lead to one edge by one transport, whatever else they ask for."""
+    return tuple(
+        (layer.transport.name, tuple((name, value) for name, value in layer.values.items() if name not in _MANNER))
+        for layer in way.layers
+    )
 
 
 def refuse_loops(proxy: LocalProxy, candidates: tuple[c.Candidate, ...]) -> None:
@@ -107,6 +126,21 @@ def refuse_loops(proxy: LocalProxy, candidates: tuple[c.Candidate, ...]) -> None
             raise Fault(
                 FaultKind.POLICY_DENIED, "The invite leads back to this device's own proxy", hint="do not use it"
             )
+
+
+def clock_offset(probe: ProbeResult, now: int) -> int | None:
+    """The cover's date less this device's time, where it was the cover that answered and it said one."""
+    return probe.server_date - now if probe.stage == "cover" and probe.server_date is not None else None
+
+
+def span(seconds: int) -> str:
+    """A length of time as a person says it."""
+    seconds = abs(seconds)
+    if seconds < 120:
+        return f"{seconds} seconds"
+    if seconds < 7200:
+        return f"{seconds // 60} minutes"
+    return f"{seconds // 3600} hours" if seconds < 172_800 else f"{seconds // 86_400} days"
 
 
 class ClientRuntime:
@@ -137,6 +171,7 @@ class ClientRuntime:
         self._opened = asyncio.Event()
         self._refreshed = False
         self._serving = 0
+        self._offset = 0
 
     def stop(self) -> None:
         """End the run; programs' tunnels are cut."""
@@ -222,7 +257,7 @@ class ClientRuntime:
                 self._say(f"Trying way {index + 1} of {len(self._candidates)}, usually under 10 s")
                 probe = await asyncio.to_thread(self._engine.probe, tag_of(index), PROBE_SECONDS)
                 self._watch_clock(probe)
-                return c.ProbeOk() if probe.ok else c.ProbeFailed(probe.stage)
+                return c.ProbeOk() if probe.ok else c.ProbeFailed(probe.stage, clock_offset(probe, self._clock.now()))
             case c.Fetch(index):
                 return await self._fetch(index)
             case c.Adopt(candidates):
@@ -237,6 +272,14 @@ class ClientRuntime:
                 else:
                     self._say("Connected again")
                     self._keep(self._ready())
+            case c.Correct(seconds):
+                side = "behind" if seconds > 0 else "ahead"
+                self._warn(
+                    f"This device's clock is {side} by {span(seconds)}, says the website in front of the edge;"
+                    " trying again with its time. Set the clock: other programs need it too"
+                )
+                self._offset = seconds
+                await self._reload(self._candidates, self._serving, force=True)
             case c.Rest(seconds):
                 # A program's own attempt may open a carrier first: then there is nothing to wait for.
                 self._opened.clear()
@@ -250,10 +293,10 @@ class ClientRuntime:
                 raise fault
         return None
 
-    async def _reload(self, candidates: tuple[c.Candidate, ...], serve: int) -> None:
-        if candidates == self._candidates and serve == self._serving:
+    async def _reload(self, candidates: tuple[c.Candidate, ...], serve: int, *, force: bool = False) -> None:
+        if candidates == self._candidates and serve == self._serving and not force:
             return
-        config = client_config(self._proxy, candidates, serve, self._credentials)
+        config = client_config(self._proxy, candidates, serve, self._credentials, self._offset)
         await asyncio.to_thread(self._engine.reload, config)
         self._candidates, self._serving = candidates, serve
 

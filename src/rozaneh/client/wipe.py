@@ -20,9 +20,9 @@ from rozaneh.core.files import LOCK, TEMPORARY, DirectoryLock, reason, sync_dir
 
 _OURS = frozenset({INVITE_FILE, STATE_FILE, CONTROL, LOCK, "once.sock"})
 # An edge's directory may be wiped too; the names are spelled here because client code never imports the edge.
-_EDGE = frozenset({"edge.toml", "issuer.key", "cert.pem", "key.pem"}) | {
-    f"edge.sqlite3{suffix}" for suffix in ("", "-wal", "-shm", "-journal")
-}
+_EDGE = frozenset(
+    {"edge.toml", "issuer.key", "cert.pem", "key.pem", "reality.key", "replays", "replays.lock", "replays.new"}
+) | {f"edge.sqlite3{suffix}" for suffix in ("", "-wal", "-shm", "-journal")}
 
 
 def traces(directory: Path) -> list[Path]:

@@ -20,8 +20,9 @@ from rozaneh.core.errors import Fault, FaultKind
 
 Value = str | int | bool | None | list[str]
 
-# An invite with one IPv6 way of the longest kind, h2+reality, and a name of this length has 300 characters: no more fit.
+# An invite with one IPv6 h2+reality way, the longest kind, and a name of this length has 300 characters: the most.
 MAX_EDGE_HOST = 93
+EDGE_WAYS = ("h2+tls", "h2+reality")
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdw])\Z")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -71,14 +72,31 @@ def _path(text: str) -> str:
 
 
 def _cover(text: str) -> str:
+    if text.startswith("tls:"):
+        return "tls:" + _site(text[4:])
     if "://" not in text:
         return str(Path(_path(text)).absolute())
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("write a directory, or a URL that begins with http:// or https://")
+        raise ValueError("write a directory, a URL that begins with http:// or https://, or tls:HOST:PORT")
     if parts.username is not None or parts.password is not None or parts.fragment or parts.query:
         raise ValueError("a cover's URL holds no user, query or fragment")
     _ = parts.port  # raises ValueError outside 0..65535
+    return text
+
+
+def _site(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if colon and not host.startswith("[") and not host.replace(".", "").isdigit():
+        if not re.match(r"[1-9][0-9]{0,4}\Z", port) or int(port) > 65535:
+            raise ValueError("write a borrowed site as tls:HOST:PORT")
+        return f"{check_host(host)}:{port}"
+    return str(Endpoint.parse(text))
+
+
+def _way(text: str) -> str:
+    if text not in EDGE_WAYS:
+        raise ValueError(f"it is one of {', '.join(EDGE_WAYS)}")
     return text
 
 
@@ -116,7 +134,8 @@ class Kind(Enum):
     ADDRESS = Reading("ADDR", _address)
     NETWORK = Reading("ADDR[/N]", _network)
     PATH = Reading("PATH", _path)
-    COVER = Reading("DIR|URL", _cover)
+    COVER = Reading("DIR|URL|tls:HOST:PORT", _cover)
+    WAY = Reading("h2+tls|h2+reality", _way)
     DURATION = Reading("30d", _duration)
     NOTE = Reading("NOTE", _note)
     USER = Reading("USER", _user)
@@ -207,7 +226,20 @@ _ALL = (
     Setting(
         "edge.cover",
         Kind.COVER,
-        "What strangers see: a directory, or the URL of a site (default: a web server's stock page).",
+        "What strangers see: a directory, the URL of a site, or for `h2+reality` a web server to stand in front of"
+        " (default: this machine's own web server for that name, else a stock page).",
+    ),
+    Setting(
+        "edge.way",
+        Kind.WAY,
+        "How readers reach the edge: `h2+tls` by a certificate of its own, `h2+reality` behind a web server's"
+        " (default: `h2+reality` where there is such a server).",
+    ),
+    Setting(
+        "edge.post_quantum",
+        Kind.FLAG,
+        "Sign REALITY's handshakes with ML-DSA-65 too; the cover's certificate chain must be longer than 3.7 kB.",
+        False,
     ),
     Setting("edge.egress", Kind.ADDRESS, "The address readers' connections leave from."),
     Setting("edge.allow", Kind.NETWORK, "A range readers may reach although the default policy denies it.", None, True),

@@ -18,6 +18,7 @@ from rozaneh.core.redact import Sensitive
 from rozaneh.edge.certs import pin_of
 from rozaneh.edge.database import Database, as_int, as_text
 from rozaneh.edge.layout import ISSUER_KEY, EdgeSettings
+from rozaneh.edge.reality import load_keys
 from rozaneh.engine.config import User
 from rozaneh.fleet.credentials import SECRET_BYTES, derive
 from rozaneh.fleet.invites import Invite, encode
@@ -54,9 +55,18 @@ class NewInvite:
     words: str
 
 
-def edge_way(directory: Path, settings: EdgeSettings) -> Way:
-    """The way by which readers reach this edge."""
-    return make("h2+tls", address=str(settings.public), name=settings.host, pin=pin_of(directory, settings))
+def edge_way(directory: Path, settings: EdgeSettings, *, invite: bool = False) -> Way:
+    """The way by which readers reach this edge, as rosters say it, or as an invite has room for it.
+
+    Raises:
+        Fault: KEY when the REALITY keys are missing or damaged; CONFIG when the certificate is.
+    """
+    at = {"address": str(settings.public), "name": settings.host}
+    if not settings.reality:
+        return make("h2+tls", **at, pin=pin_of(directory, settings))
+    keys = load_keys(directory)
+    mldsa = None if invite else keys.mldsa65_key()
+    return make("h2+reality", **at, key=keys.public_key(), short=keys.short_ids[0], mldsa=mldsa)
 
 
 def create(
@@ -74,11 +84,12 @@ def create(
         issuer=issuer,
         secret=Sensitive(secret),
         compartments=(DEFAULT_COMPARTMENT,),
-        ways=(edge_way(directory, settings),),
+        ways=(edge_way(directory, settings, invite=True),),
         local=settings.is_local,
     )
     link = encode(invite)
-    user, password = derive(secret, issuer).digests()
+    credentials = derive(secret, issuer)
+    user, password = credentials.digests()
     now = clock.now()
     account = Account(
         id="inv_" + base64.b32encode(secrets.token_bytes(_ID_BYTES)).decode("ascii").lower(),
@@ -90,9 +101,18 @@ def create(
     )
     with db.transaction() as write:
         write.execute(
-            "INSERT INTO accounts (id, user_sha256, password_sha256, compartment, note, created, expires)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (account.id, user, password, account.compartment, account.note, account.created, account.expires),
+            "INSERT INTO accounts (id, user_sha256, password_sha256, vless_sha256, compartment, note, created, expires)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                account.id,
+                user,
+                password,
+                credentials.vless_digest(),
+                account.compartment,
+                account.note,
+                account.created,
+                account.expires,
+            ),
         )
     return NewInvite(account, Sensitive(link), invite.words())
 
@@ -110,7 +130,8 @@ def revoke(db: Database, clock: Clock, account_id: str) -> bool:
         if row[0] is not None:
             return False
         write.execute(
-            "UPDATE accounts SET revoked = ?, user_sha256 = NULL, password_sha256 = NULL WHERE id = ?",
+            "UPDATE accounts SET revoked = ?, user_sha256 = NULL, password_sha256 = NULL, vless_sha256 = NULL"
+            " WHERE id = ?",
             (clock.now(), account_id),
         )
     return True
@@ -134,7 +155,7 @@ def list_accounts(db: Database) -> list[Account]:
 def active_users(db: Database, now: int) -> list[User]:
     """The accounts the engine should know right now."""
     rows = db.rows(
-        "SELECT id, user_sha256, password_sha256, compartment FROM accounts"
+        "SELECT id, user_sha256, password_sha256, compartment, vless_sha256 FROM accounts"
         " WHERE revoked IS NULL AND (expires IS NULL OR expires > ?) ORDER BY id",
         (now,),
     )
@@ -144,6 +165,7 @@ def active_users(db: Database, now: int) -> list[User]:
             user_sha256=as_text(row[1]),
             password_sha256=as_text(row[2]),
             compartment=as_text(row[3]),
+            vless_sha256=None if row[4] is None else as_text(row[4]),
         )
         for row in rows
     ]

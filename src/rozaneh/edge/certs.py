@@ -122,17 +122,22 @@ def check_pair(cert: Path, key: Path, host: str) -> None:
     spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if private.public_key().public_bytes(*spki) != leaf.public_key().public_bytes(*spki):
         raise Fault(FaultKind.CONFIG, "The certificate and the key do not belong together")
+    if leaf.issuer != leaf.subject and not covers(leaf, host):
+        raise Fault(FaultKind.CONFIG, "The certificate is not for the name given with `--host`")
+
+
+def covers(leaf: x509.Certificate, host: str) -> bool:
+    """Whether a certificate is for ``host``: by its alternative names, the only ones browsers look at."""
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
             x509.DNSName
         )
     except x509.ExtensionNotFound:
-        names = []
-    if leaf.issuer != leaf.subject and not any(_covers(pattern.lower(), host) for pattern in names):
-        raise Fault(FaultKind.CONFIG, "The certificate is not for the name given with `--host`")
+        return False
+    return any(_fits(pattern.lower(), host) for pattern in names)
 
 
-def _covers(pattern: str, host: str) -> bool:
+def _fits(pattern: str, host: str) -> bool:
     # RFC 6125 section 6.4.3: a star stands for the leftmost label alone.
     if pattern.startswith("*."):
         return host.partition(".")[2] == pattern[2:]

@@ -47,6 +47,11 @@ _MIGRATIONS = (
         PRIMARY KEY (account, epoch)
     ) STRICT, WITHOUT ROWID;
     """,
+    # Accounts made before VLESS have no id for it: their invites still hold the secret, but the edge never saw that.
+    """
+    ALTER TABLE accounts ADD COLUMN vless_sha256 TEXT CHECK (vless_sha256 IS NULL OR revoked IS NULL);
+    CREATE UNIQUE INDEX accounts_vless ON accounts (vless_sha256);
+    """,
 )
 
 

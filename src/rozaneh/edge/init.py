@@ -17,9 +17,19 @@ from rozaneh.core.keys import SigningKey, fingerprint
 from rozaneh.edge.certs import check_pair, make_certificate, pin_of
 from rozaneh.edge.cover import check_cover
 from rozaneh.edge.database import Database
-from rozaneh.edge.layout import CERT, DATABASE_FILES, ISSUER_KEY, KEY, SETTINGS_FILE, EdgeSettings, is_edge
+from rozaneh.edge.layout import (
+    CERT,
+    DATABASE_FILES,
+    ISSUER_KEY,
+    KEY,
+    REALITY_KEYS,
+    SETTINGS_FILE,
+    EdgeSettings,
+    is_edge,
+)
+from rozaneh.edge.reality import make_keys
 
-_LEFTOVERS = frozenset({LOCK, CONTROL, ISSUER_KEY, CERT, KEY, *DATABASE_FILES})
+_LEFTOVERS = frozenset({LOCK, CONTROL, ISSUER_KEY, CERT, KEY, REALITY_KEYS, *DATABASE_FILES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +48,7 @@ def init(directory: Path, settings: EdgeSettings, clock: Clock) -> Made:
     Raises:
         Fault: CONFIG when there is one, the directory holds other things, or a choice cannot work; PERMISSION; BUSY.
     """
-    check_cover(settings.cover)
+    check_cover(settings)
     if settings.cert is not None and settings.key is not None:
         check_pair(settings.cert, settings.key, settings.host)
     private_dir(directory)
@@ -58,9 +68,11 @@ def init(directory: Path, settings: EdgeSettings, clock: Clock) -> Made:
         else:
             key = SigningKey.generate()
             key.save(directory / ISSUER_KEY)
-        if settings.cert is None:
+        if settings.cert is None and settings.borrowed is None:
             make_certificate(directory, settings.host, clock.now())
-        pin = pin_of(directory, settings)
+        if settings.reality:
+            make_keys(directory, post_quantum=settings.post_quantum)
+        pin = None if settings.reality else pin_of(directory, settings)
         Database(directory).close()
         write_private(directory / SETTINGS_FILE, settings.to_toml().encode("utf-8"))
     return Made(directory, settings, fingerprint(key.public()), pin)

@@ -14,6 +14,9 @@ SETTINGS_FILE = "edge.toml"
 ISSUER_KEY = "issuer.key"
 CERT = "cert.pem"
 KEY = "key.pem"
+REALITY_KEYS = "reality.key"
+REPLAYS = "replays"  # the session ids of the last minutes; the engine keeps it, with a lock and a successor beside it
+REPLAY_FILES = (REPLAYS, REPLAYS + ".lock", REPLAYS + ".new")
 DATABASE = "edge.sqlite3"
 # What SQLite keeps beside the database: the log of WAL, and the journal of the moment before WAL is on.
 DATABASE_FILES = (DATABASE, DATABASE + "-wal", DATABASE + "-shm", DATABASE + "-journal")
@@ -30,6 +33,8 @@ class EdgeSettings:
     cert: Path | None = None
     key: Path | None = None
     cover: str | None = None
+    way: str = "h2+tls"
+    post_quantum: bool = False
     egress: Address | None = None
     allow: tuple[str, ...] = ()
 
@@ -37,6 +42,16 @@ class EdgeSettings:
     def public(self) -> Endpoint:
         """Where readers dial."""
         return Endpoint(self.address, self.listen.port)
+
+    @property
+    def reality(self) -> bool:
+        """Whether readers come by REALITY."""
+        return self.way == "h2+reality"
+
+    @property
+    def borrowed(self) -> str | None:
+        """The ``HOST:PORT`` of the web server the edge stands in front of, or None where it shows a site of its own."""
+        return self.cover[4:] if self.cover is not None and self.cover.startswith("tls:") else None
 
     @property
     def is_local(self) -> bool:
@@ -57,6 +72,8 @@ class EdgeSettings:
             "cert": str(self.cert) if self.cert else None,
             "key": str(self.key) if self.key else None,
             "cover": self.cover,
+            "way": self.way,
+            "post_quantum": self.post_quantum or None,
             "egress": str(self.egress) if self.egress else None,
             "allow": list(self.allow),
         }
@@ -95,6 +112,12 @@ def make_settings(values: dict[str, Value]) -> EdgeSettings:
         raise Fault(
             FaultKind.CONFIG, "A certificate needs its key, and a key its certificate", hint="give `--cert` and `--key`"
         )
+    if (text("cover") or "").startswith("tls:") and cert is not None:
+        raise Fault(
+            FaultKind.CONFIG,
+            "A web server the edge stands in front of shows its own certificate",
+            hint="leave `--cert` out",
+        )
     egress = text("egress")
     allow = values.get("allow")
     return EdgeSettings(
@@ -104,6 +127,8 @@ def make_settings(values: dict[str, Value]) -> EdgeSettings:
         cert=Path(cert) if cert else None,
         key=Path(key) if key else None,
         cover=text("cover"),
+        way=text("way") or "h2+tls",
+        post_quantum=values.get("post_quantum") is True,
         egress=parse_address(egress) if egress else None,
         allow=tuple(allow) if isinstance(allow, list) else (),
     )

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rozaneh.core.addresses import local_addresses
+import msgspec
+
+from rozaneh.core.addresses import Endpoint, local_addresses
 from rozaneh.core.clock import Clock, SystemClock
 from rozaneh.core.control import ControlServer
 from rozaneh.core.errors import Fault, FaultKind
@@ -24,17 +26,22 @@ from rozaneh.core.tasks import background, every, on_signals
 from rozaneh.edge import journal
 from rozaneh.edge.accounts import DEFAULT_COMPARTMENT, active_users, edge_way, next_expiry
 from rozaneh.edge.certs import certificate_files
-from rozaneh.edge.cover import to_cover
+from rozaneh.edge.cover import judge, resolve, to_cover
 from rozaneh.edge.database import Database
-from rozaneh.edge.layout import ISSUER_KEY, EdgeSettings, load_settings
+from rozaneh.edge.layout import ISSUER_KEY, REPLAYS, EdgeSettings, load_settings
+from rozaneh.edge.reality import load_keys
 from rozaneh.edge.rosters import Issued, current
 from rozaneh.edge.status import live_status
+from rozaneh.edge.visit import Visit, visit
 from rozaneh.engine.config import (
     ROSTER_AUTHORITY,
     Direct,
     EngineConfig,
     H2Listener,
+    Listener,
     Policy,
+    RealityCover,
+    RealityListener,
     Service,
     User,
 )
@@ -62,36 +69,61 @@ class Ready:
 def edge_config(
     directory: Path, settings: EdgeSettings, users: list[User], rosters: Mapping[str, Issued]
 ) -> EngineConfig:
-    """The engine's configuration for this edge."""
-    cert, key = certificate_files(directory, settings)
+    """The engine's configuration for this edge.
+
+    Raises:
+        Fault: KEY when the REALITY keys are missing or damaged; CONFIG when the cover's name leads nowhere.
+    """
     # Every address of this machine: what listens on the others was not meant for readers either.
     own = {settings.address, settings.listen.address} | local_addresses()
     if settings.egress:
         own.add(settings.egress)
     return EngineConfig(
         workers=min(os.cpu_count() or 1, _MAX_WORKERS),
-        listeners=[
-            H2Listener(
-                tag="edge",
-                bind=str(settings.listen),
-                cert_file=str(cert),
-                key_file=str(key),
-                cover=to_cover(settings.cover),
-                upstream="direct",
-                services=[
-                    Service(
-                        authority=ROSTER_AUTHORITY,
-                        documents={name: issued.encoded() for name, issued in rosters.items()},
-                    )
-                ],
-            )
-        ],
+        listeners=_listeners(directory, settings, rosters),
         upstreams=[Direct(tag="direct", egress=[str(settings.egress)] if settings.egress else [])],
         users=users,
         policy=Policy(
             allow=list(settings.allow),
             own_addresses=sorted(str(address) for address in own if not address.is_unspecified),
         ),
+    )
+
+
+def _listeners(directory: Path, settings: EdgeSettings, rosters: Mapping[str, Issued]) -> list[Listener]:
+    documents = {name: issued.encoded() for name, issued in rosters.items()}
+    services = [Service(authority=ROSTER_AUTHORITY, documents=documents)]
+    if not settings.reality:
+        return [_site(directory, settings, "edge", str(settings.listen), services)]
+    keys = load_keys(directory)
+    site = settings.borrowed
+    cover = RealityCover(listener="cover") if site is None else RealityCover(address=str(resolve(site)))
+    edge = RealityListener(
+        tag="edge",
+        bind=str(settings.listen),
+        upstream="direct",
+        services=services,
+        private_key=keys.private_key,
+        server_names=[settings.host],
+        short_ids=list(keys.short_ids),
+        cover=cover,
+        replay_file=str(directory / REPLAYS),
+        mldsa65_seed=keys.mldsa65_seed,
+    )
+    # A site of its own hands out no rosters: whoever is there came as a stranger.
+    return [edge] if site is not None else [edge, _site(directory, settings, "cover", "127.0.0.1:0", [])]
+
+
+def _site(directory: Path, settings: EdgeSettings, tag: str, bind: str, services: list[Service]) -> H2Listener:
+    cert, key = certificate_files(directory, settings)
+    return H2Listener(
+        tag=tag,
+        bind=bind,
+        cert_file=str(cert),
+        key_file=str(key),
+        cover=to_cover(settings.cover),
+        upstream="direct",
+        services=services,
     )
 
 
@@ -104,11 +136,13 @@ class EdgeRuntime:
         *,
         clock: Clock | None = None,
         engine: Callable[[EngineConfig], EngineLike] = Engine,
+        look: Callable[[Endpoint, str], Visit | None] = visit,
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._directory = directory
         self._clock = clock or SystemClock()
         self._make_engine = engine
+        self._look = look
         self._warn = warn
         self._stops = 0
         self._wake = asyncio.Event()
@@ -136,9 +170,11 @@ class EdgeRuntime:
             self._version = db.changes_by_others()
             self._rosters = self._current_rosters()
             self._files = self._certificate_age()
+            await asyncio.to_thread(self._judge_cover)
             self._epoch = journal.begin_epoch(db)
             self._seq = 0
-            self._engine = self._make_engine(edge_config(self._directory, settings, self._users, self._rosters))
+            self._config = edge_config(self._directory, settings, self._users, self._rosters)
+            self._engine = self._make_engine(self._config)
             self._engine.start()
             try:
                 await self._serve(ready)
@@ -214,6 +250,8 @@ class EdgeRuntime:
 
     def _certificate_age(self) -> list[int]:
         """When the certificate's files were written: somebody else renews them in place."""
+        if self._settings.borrowed is not None:
+            return []
         files = certificate_files(self._directory, self._settings)
         try:
             return [path.stat().st_mtime_ns for path in files]
@@ -222,12 +260,26 @@ class EdgeRuntime:
                 FaultKind.CONFIG, "Could not read the edge's certificate or its key", why=reason(error)
             ) from error
 
+    def _judge_cover(self) -> None:
+        """Say so when the web server we stand in front of would not do; it may come back, so go on."""
+        site = self._settings.borrowed
+        if site is None:
+            return
+        found = self._look(resolve(site), self._settings.host)
+        why = judge(found, post_quantum=self._settings.post_quantum)
+        if why is not None:
+            self._warn(f"The web server behind this edge cannot be its cover, so nobody gets in: {why}")
+
     async def _renew(self) -> None:
         try:
             rosters, files = self._current_rosters(), self._certificate_age()
-            if rosters != self._rosters or files != self._files:
-                self._engine.reload(edge_config(self._directory, self._settings, self._users, rosters))
-                self._rosters, self._files = rosters, files
+            # In a thread: a cover known by its name is looked up again, for such sites move.
+            config = await asyncio.to_thread(edge_config, self._directory, self._settings, self._users, rosters)
+            if config.listeners != self._config.listeners or files != self._files:
+                # Accounts may have changed while the thread was looking: who was revoked must not come back.
+                config = msgspec.structs.replace(config, users=self._users)
+                self._engine.reload(config)
+                self._config, self._rosters, self._files = config, rosters, files
         except Fault as fault:
             # Six days are left before the old one expires: warn, try again, and go on serving.
             self._warn(f"Could not renew the roster or the certificate: {fault}")

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from pathlib import Path
 
+from rozaneh.core.addresses import Endpoint
 from rozaneh.core.clock import Clock
 from rozaneh.core.control import ask
 from rozaneh.core.errors import Fault
 from rozaneh.core.keys import SigningKey
 from rozaneh.edge.certs import certificate_files, load_chain
+from rozaneh.edge.cover import judge, resolve
 from rozaneh.edge.database import Database, as_int
-from rozaneh.edge.layout import ISSUER_KEY, load_settings
+from rozaneh.edge.layout import ISSUER_KEY, EdgeSettings, load_settings
+from rozaneh.edge.reality import load_keys
+from rozaneh.edge.visit import Visit, days_left
+from rozaneh.edge.visit import visit as pay_visit
 from rozaneh.fleet import roster
 
 _SOON = 14 * 86_400  # two weeks: an operator on holiday still sees it
 Finding = tuple[str, int, str, str]
 
 
-def look(directory: Path, clock: Clock) -> list[Finding]:
+def look(directory: Path, clock: Clock, visit: Callable[[Endpoint, str], Visit | None] = pay_visit) -> list[Finding]:
     """Findings as (name, 0 sound / 1 attention / 2 broken, detail, hint).
 
     Raises:
@@ -31,7 +37,12 @@ def look(directory: Path, clock: Clock) -> list[Finding]:
         found.append(("keys", 0, "the issuer's key is whole and private", ""))
     except Fault as fault:
         found.append(("keys", 2, str(fault), fault.hint))
-    found.append(_certificate(certificate_files(directory, settings)[0], clock))
+    if settings.reality:
+        found.append(_reality(directory, settings))
+    if settings.borrowed is not None:
+        found.append(_cover(settings, clock, visit))
+    else:
+        found.append(_certificate(certificate_files(directory, settings)[0], clock))
     found.append(_roster(directory, clock))
     if ask(directory, "status") is None:
         found.append(("running", 2, "the edge is not running", f"run `rozaneh edge up --dir {directory}`"))
@@ -64,6 +75,40 @@ def look(directory: Path, clock: Clock) -> list[Finding]:
             ("policy", 1, f"exceptions to the address policy: {', '.join(settings.allow)}", "remove what is not needed")
         )
     return found
+
+
+def _reality(directory: Path, settings: EdgeSettings) -> Finding:
+    try:
+        keys = load_keys(directory)
+        signed = " and ML-DSA-65" if keys.mldsa65_key() is not None else ""
+    except Fault as fault:
+        return ("reality", 2, str(fault), fault.hint)
+    if settings.post_quantum and keys.mldsa65_seed is None:
+        return ("reality", 2, "`post_quantum` is chosen and there is no ML-DSA key", "make a new edge, and new invites")
+    return ("reality", 0, f"its keys (X25519{signed}) are whole and private", "")
+
+
+def _cover(settings: EdgeSettings, clock: Clock, visit: Callable[[Endpoint, str], Visit | None]) -> Finding:
+    try:
+        found = visit(resolve(settings.borrowed or ""), settings.host)
+    except Fault as fault:
+        return ("cover", 2, str(fault), fault.hint)
+    why = judge(found, post_quantum=settings.post_quantum)
+    if found is None or why is not None:
+        return (
+            "cover",
+            2,
+            f"the web server cannot be the cover: {why}",
+            "correct its settings; until then nobody gets in",
+        )
+    left = days_left(found, clock.now())
+    if left < 0:
+        return ("cover", 1, "its certificate has expired", "renew it: an edge in front of it is as odd as the site is")
+    if left < _SOON // 86_400:
+        return ("cover", 1, f"its certificate expires in {left} days", "renew it")
+    if found.self_signed:
+        return ("cover", 1, "its certificate signed itself, which is unusual", "get it one from an authority")
+    return ("cover", 0, f"it answers with a certificate for {settings.host}, valid for {left} more days", "")
 
 
 def _certificate(path: Path, clock: Clock) -> Finding:

@@ -78,7 +78,7 @@ class ProxyListener(
 
 
 class H2Listener(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="h2", tag_field="type"):
-    """The server side of the ``h2`` way behind a cover."""
+    """HTTP/2 behind a certificate of our own, with a cover for strangers."""
 
     tag: str
     bind: str
@@ -89,6 +89,35 @@ class H2Listener(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     services: list[Service] = []
 
 
+class RealityCover(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Where a REALITY listener relays strangers: an address, or another listener of this document. One of the two."""
+
+    address: str | None = None
+    listener: str | None = None
+
+
+class RealityListener(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="reality", tag_field="type"
+):
+    """The server side of every ``+reality`` way: friends are answered, strangers talk to the cover itself."""
+
+    tag: str
+    bind: str
+    upstream: str
+    private_key: str
+    server_names: list[str]
+    short_ids: list[str]
+    cover: RealityCover
+    replay_file: str
+    services: list[Service] = []
+    max_skew_s: int = 120
+    mldsa65_seed: str | None = None
+    protocols: tuple[str, ...] = ("h2", "vless")
+
+    def __repr__(self) -> str:
+        return "RealityListener([hidden])"
+
+
 class Direct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="direct", tag_field="type"):
     """The open internet, under the policy."""
 
@@ -97,26 +126,62 @@ class Direct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class TlsSecurity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="tls", tag_field="type"):
-    """TLS with the edge's own certificate: known by its key, or by roots (the system's where there is no file)."""
+    """The edge's own certificate: pinned, or checked by ``ca_file``, or by the system's roots."""
 
     pin: str | None = None
     ca_file: str | None = None
 
+    def __repr__(self) -> str:
+        return "TlsSecurity([hidden])"
+
+
+class RealitySecurity(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="reality", tag_field="type"
+):
+    """REALITY: the edge proves itself under the cover's certificate.
+
+    ``clock_offset_s`` is added to this device's clock for REALITY's timestamp and for nothing else.
+    """
+
+    public_key: str
+    short_id: str
+    mldsa65: str | None = None
+    clock_offset_s: int = 0
+
+    def __repr__(self) -> str:
+        return "Reality([hidden])"
+
 
 class H2Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="h2", tag_field="type"):
-    """An edge reached by HTTP/2 inside TLS that looks like the browser ``look``, a name in the document's ``looks``."""
+    """An edge reached by HTTP/2 inside ``security``, looking like the browser ``look``."""
 
     tag: str
     address: str
     server_name: str
     user: str
     password: str
-    carriers: int = 2
     look: str
-    security: TlsSecurity
+    security: TlsSecurity | RealitySecurity
+    carriers: int = 2
 
     def __repr__(self) -> str:
         return "H2Upstream([hidden])"
+
+
+class VlessUpstream(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="vless", tag_field="type"
+):
+    """A server reached by VLESS 0 inside ``security``, one connection a stream."""
+
+    tag: str
+    address: str
+    server_name: str
+    id: str
+    look: str
+    security: TlsSecurity | RealitySecurity
+
+    def __repr__(self) -> str:
+        return "VlessUpstream([hidden])"
 
 
 class Socks5Upstream(
@@ -140,6 +205,7 @@ class User(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     user_sha256: str
     password_sha256: str
     compartment: str = "default"
+    vless_sha256: str | None = None
     up_bytes_per_s: int | None = None
     down_bytes_per_s: int | None = None
 
@@ -159,8 +225,8 @@ class Resolver(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     servers: list[str] | None = None
 
 
-Listener = ProxyListener | H2Listener
-Upstream = Direct | H2Upstream | Socks5Upstream
+Listener = ProxyListener | H2Listener | RealityListener
+Upstream = Direct | H2Upstream | VlessUpstream | Socks5Upstream
 
 
 class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -226,7 +292,10 @@ class Counters(msgspec.Struct, frozen=True):
 
 
 class ProbeResult(msgspec.Struct, frozen=True):
-    """How far a carrier came: connect, tls, pin, auth, or ok."""
+    """How far a carrier came: connect, tls, pin, cover, auth, or ok.
+
+    ``cover`` says that TLS stands and it was the cover that answered; then ``server_date`` is the cover's.
+    """
 
     ok: bool
     stage: str

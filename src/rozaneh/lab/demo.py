@@ -184,7 +184,7 @@ class _People:
         address = data.addresses(data.edge)[0]
         host = data.node(data.edge).names[0]
         home = ["--dir", str(edge.home / "edge")]
-        self._run(edge, ["edge", "init", *home, "--listen", f"{address}:443", "--host", host])
+        self._run(edge, ["edge", "init", *home, "--listen", f"{address}:443", "--host", host, "--way", "h2+tls"])
         self._start(edge, ["edge", "up", *home, "--json"])
         invite = self._run(edge, ["invite", "new", *home]).strip()
         if not invite.startswith("rozaneh:") or "\n" in invite:
