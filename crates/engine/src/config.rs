@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rozaneh_transport::look::Look;
+use rozaneh_wire::vless::Id;
 use serde::{Deserialize, Deserializer};
 
 use crate::policy::Net;
@@ -324,6 +325,17 @@ pub enum Upstream {
         look: String,
         security: Security,
     },
+    /// VLESS 0, a connection a stream: what servers of others understand.
+    Vless {
+        tag: String,
+        address: SocketAddr,
+        server_name: String,
+        /// A UUID, which is the whole secret.
+        id: Secret,
+        /// A name in `looks`.
+        look: String,
+        security: Security,
+    },
     /// Another SOCKS5 proxy, which needs a password.
     Socks5 { tag: String, address: SocketAddr, user: String, password: Secret },
 }
@@ -352,7 +364,7 @@ impl Upstream {
     #[must_use]
     pub fn tag(&self) -> &str {
         match self {
-            Self::Direct { tag, .. } | Self::H2 { tag, .. } | Self::Socks5 { tag, .. } => tag,
+            Self::Direct { tag, .. } | Self::H2 { tag, .. } | Self::Vless { tag, .. } | Self::Socks5 { tag, .. } => tag,
         }
     }
 }
@@ -460,7 +472,7 @@ impl Config {
     /// What an upstream looks like.
     pub(crate) fn look_of(&self, upstream: &Upstream) -> Option<&serde_json::Value> {
         match upstream {
-            Upstream::H2 { look, .. } => self.looks.get(look),
+            Upstream::H2 { look, .. } | Upstream::Vless { look, .. } => self.looks.get(look),
             Upstream::Direct { .. } | Upstream::Socks5 { .. } => None,
         }
     }
@@ -492,7 +504,10 @@ impl Config {
                     // Every further connection to one server is a habit no browser has.
                     return Err(ConfigError::new(at("carriers"), "1 or 2"));
                 }
-                Upstream::H2 { look, .. } if !self.looks.contains_key(look) => {
+                Upstream::Vless { id, .. } if Id::parse(&id.0).is_none() => {
+                    return Err(ConfigError::new(at("id"), "a UUID is expected"));
+                }
+                Upstream::H2 { look, .. } | Upstream::Vless { look, .. } if !self.looks.contains_key(look) => {
                     return Err(ConfigError::new(at("look"), "there is no such look"));
                 }
                 _ => {}

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use rozaneh_net::pool::Slice;
 use rozaneh_net::udp::{Batch, UdpPort};
-use rozaneh_transport::h2::client::Way;
 use rozaneh_transport::next::{PacketIo, Refusal};
 use rozaneh_transport::target::Target;
 use tokio::sync::mpsc;
@@ -60,8 +59,9 @@ pub(crate) async fn serve(
     let cut = user.as_ref().map_or_else(|| core.cut.clone(), |user| user.cut.clone());
     let count = Count { core: Arc::clone(core), user: user.clone() };
     let work = async {
-        match upstream.as_deref() {
-            Some(Upstream::Direct(direct)) => {
+        let Some(upstream) = upstream else { return refuse(&mut packets, Refusal::Upstream) };
+        match &*upstream {
+            Upstream::Direct(direct) => {
                 let far = match Far::new(direct, target.as_ref(), &route.services).await {
                     Ok(far) => far,
                     Err(why) => return refuse(&mut packets, why),
@@ -71,12 +71,12 @@ pub(crate) async fn serve(
                 // An association that breaks is over, like one that ends.
                 let _ = exchange(&mut *packets, far, &count).await;
             }
-            Some(Upstream::H2(way)) => {
+            Upstream::H2(_) | Upstream::Vless(_) => {
                 packets.decide(Ok(()));
                 core.counters.tunnels_total.fetch_add(1, Relaxed);
-                let _ = through(&mut *packets, way, &count).await;
+                let _ = through(&mut *packets, &upstream, &count).await;
             }
-            Some(Upstream::Socks(_)) | None => refuse(&mut packets, Refusal::Upstream),
+            Upstream::Socks(_) => refuse(&mut packets, Refusal::Upstream),
         }
     };
     tokio::select! {
@@ -244,7 +244,7 @@ async fn exchange(near: &mut dyn PacketIo, mut far: Far<'_>, count: &Count) -> i
 }
 
 /// An association over a way: a stream for each destination.
-async fn through(near: &mut dyn PacketIo, way: &Arc<Way>, count: &Count) -> io::Result<()> {
+async fn through(near: &mut dyn PacketIo, way: &Arc<Upstream>, count: &Count) -> io::Result<()> {
     let (back, mut answers) = mpsc::channel::<Vec<Datagram>>(FLOW_QUEUE);
     let mut flows: HashMap<Target, mpsc::Sender<Slice>> = HashMap::new();
     let mut up: Vec<Datagram> = Vec::with_capacity(rozaneh_net::udp::BATCH);
@@ -295,7 +295,7 @@ async fn through(near: &mut dyn PacketIo, way: &Arc<Way>, count: &Count) -> io::
 }
 
 /// One destination of an association over a way.
-async fn flow(way: Arc<Way>, target: Target, mut out: mpsc::Receiver<Slice>, back: mpsc::Sender<Vec<Datagram>>) {
+async fn flow(way: Arc<Upstream>, target: Target, mut out: mpsc::Receiver<Slice>, back: mpsc::Sender<Vec<Datagram>>) {
     let Ok(mut packets) = way.open_udp(&target).await else { return };
     let mut received: Vec<Datagram> = Vec::with_capacity(rozaneh_net::udp::BATCH);
     loop {

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use rozaneh_net::dial::{Dialler, Options};
 use rozaneh_net::peer;
 use rozaneh_transport::cover::Cover;
-use rozaneh_transport::h2::client::{CarrierEvent, Config as WayConfig, RESERVED, Way};
+use rozaneh_transport::h2::client::{CarrierEvent, Config as WayConfig, Probe, RESERVED, Way};
 use rozaneh_transport::h2::request::Credentials;
 use rozaneh_transport::h2::server::Edge;
 use rozaneh_transport::habits::Habits;
@@ -25,6 +25,8 @@ use rozaneh_transport::look::Look;
 use rozaneh_transport::outer::{Dialling, Outer, Stage};
 use rozaneh_transport::tls::engine_client::{Client, Trust};
 use rozaneh_transport::tls::rustls_server::Server;
+use rozaneh_transport::vless;
+use rozaneh_wire::vless::Id;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -302,31 +304,33 @@ impl Engine {
         Err(EngineError::Io(what, io::Error::other(probe.reason)))
     }
 
-    fn ask(
-        &self,
-        upstream: &str,
-        limit: usize,
-        timeout: Duration,
-    ) -> Result<rozaneh_transport::h2::client::Probe, EngineError> {
+    fn ask(&self, upstream: &str, limit: usize, timeout: Duration) -> Result<Probe, EngineError> {
         let handle = match &*self.state.lock() {
             State::Running(started) => started.runtime.handle().clone(),
             _ => return Err(EngineError::State("the engine does not run")),
         };
         let upstream = self.core.upstream(upstream).ok_or(EngineError::State("there is no such upstream"))?;
-        let Upstream::H2(way) = &*upstream else { return Err(EngineError::State("that upstream is no way")) };
-        let way = Arc::clone(way);
-        handle.block_on(async move {
-            match tokio::time::timeout(timeout, way.probe(limit)).await {
-                Ok(probe) => Ok(probe),
-                Err(_) => Ok(rozaneh_transport::h2::client::Probe {
-                    stage: Stage::Connect,
-                    reason: "no answer in time".into(),
-                    rtt: None,
-                    date: None,
-                    body: Vec::new(),
-                }),
+        let asking = async {
+            match &*upstream {
+                Upstream::H2(way) => Ok(way.probe(limit).await),
+                Upstream::Vless(way) => {
+                    let began = Instant::now();
+                    Ok(match way.ask(limit).await {
+                        Ok(body) => Probe {
+                            stage: Stage::Ok,
+                            reason: String::new(),
+                            rtt: Some(began.elapsed()),
+                            date: None,
+                            body,
+                        },
+                        Err(failed) => unanswered(failed.stage, failed.reason, failed.date),
+                    })
+                }
+                Upstream::Direct(_) | Upstream::Socks(_) => Err(EngineError::State("that upstream is no way")),
             }
-        })
+        };
+        let late = |_| Ok(unanswered(Stage::Connect, "no answer in time".into(), None));
+        handle.block_on(async { tokio::time::timeout(timeout, asking).await.unwrap_or_else(late) })
     }
 
     fn apply(
@@ -483,11 +487,27 @@ impl Engine {
             config::Upstream::Socks5 { address, user, password, .. } => {
                 Upstream::Socks(Socks { address: *address, user: user.clone(), password: password.0.clone(), timeout })
             }
+            config::Upstream::Vless { tag, address, server_name, id, look, security } => {
+                let look = look_of(&at, config, look)?;
+                let mut outer = outer(&at, *address, server_name, &look, security, timeout)?;
+                // A connection a stream is what this protocol is: the browser's manners cannot be kept, and whoever
+                // counts connections sees it (docs/threat-model).
+                outer.habits = Habits::new(usize::MAX, Duration::ZERO);
+                let id = Id::parse(&id.0).ok_or_else(|| ConfigError::new(at("id"), "a UUID is expected"))?;
+                let (tag, core) = (tag.clone(), Arc::downgrade(&self.core));
+                Upstream::Vless(vless::client::Way::new(vless::client::Config {
+                    id,
+                    deadline: timeout,
+                    payload: vless::client::PAYLOAD,
+                    connect: vless::client::through(outer),
+                    watch: Box::new(move |stage| {
+                        let Some(core) = core.upgrade() else { return };
+                        core.events.emit(&json!({"kind": "carrier_failed", "upstream": tag, "stage": stage.name()}));
+                    }),
+                }))
+            }
             config::Upstream::H2 { tag, address, server_name, user, password, carriers, look, security } => {
-                let look =
-                    config.looks.get(look).ok_or_else(|| ConfigError::new(at("look"), "there is no such look"))?;
-                let look = Look::from_json(look.to_string().as_bytes())
-                    .map_err(|reason| ConfigError::new(at("look"), reason))?;
+                let look = look_of(&at, config, look)?;
                 let outer = outer(&at, *address, server_name, &look, security, timeout)?;
                 let tag = tag.clone();
                 let core = Arc::downgrade(&self.core);
@@ -562,6 +582,18 @@ fn reads_files(listener: &Listener) -> bool {
 
 fn read(at: &str, path: &Path) -> Result<Vec<u8>, EngineError> {
     fs::read(path).map_err(|e| EngineError::Io(at.to_owned(), e))
+}
+
+/// What is known of a way that did not answer.
+fn unanswered(stage: Stage, reason: String, date: Option<String>) -> Probe {
+    Probe { stage, reason, rtt: None, date, body: Vec::new() }
+}
+
+/// The look of a way.
+fn look_of(at: &dyn Fn(&str) -> String, config: &Config, name: &str) -> Result<Look, EngineError> {
+    let look = config.looks.get(name).ok_or_else(|| ConfigError::new(at("look"), "there is no such look"))?;
+    let look = Look::from_json(look.to_string().as_bytes()).map_err(|reason| ConfigError::new(at("look"), reason))?;
+    Ok(look)
 }
 
 /// The outer layer of a way.

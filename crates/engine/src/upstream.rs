@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use rozaneh_net::stream::Io;
 use rozaneh_transport::h2::client::Way;
-use rozaneh_transport::next::Refusal;
+use rozaneh_transport::next::{PacketIo, Refusal};
 use rozaneh_transport::target::Target;
+use rozaneh_transport::vless;
 
 use crate::direct::Direct;
 use crate::socks_upstream::Socks;
@@ -14,6 +15,7 @@ use crate::socks_upstream::Socks;
 pub(crate) enum Upstream {
     Direct(Box<Direct>),
     H2(Arc<Way>),
+    Vless(vless::client::Way),
     Socks(Socks),
 }
 
@@ -27,7 +29,17 @@ impl Upstream {
                 Ok((Io::from(tcp), bound))
             }
             Self::H2(way) => way.open(target).await.map(|io| (io, None)),
+            Self::Vless(way) => way.open(target).await.map(|io| (io, None)),
             Self::Socks(socks) => socks.connect(target).await.map(|io| (io, None)),
+        }
+    }
+
+    /// Datagrams to `target` through a way, which has a stream for each destination.
+    pub async fn open_udp(&self, target: &Target) -> Result<Box<dyn PacketIo>, Refusal> {
+        match self {
+            Self::H2(way) => way.open_udp(target).await,
+            Self::Vless(way) => way.open_udp(target).await,
+            Self::Direct(_) | Self::Socks(_) => Err(Refusal::Upstream),
         }
     }
 
