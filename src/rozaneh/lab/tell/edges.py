@@ -8,7 +8,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import select
+import signal
 import socket
 import sys
 import time
@@ -22,6 +24,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import x25519
 
+from rozaneh.engine.config import ROSTER_AUTHORITY
 from rozaneh.lab.isolate import LabUnavailable
 from rozaneh.lab.nodes import Node
 from rozaneh.lab.processes import NotReady, Process
@@ -33,6 +36,8 @@ Document = dict[str, Any]
 READY_S = 30.0
 LOOK = "chromium"
 _USER, _PASSWORD = "reader-7c1e", "a lab's password"
+# A reader's probe asks for its roster; what is in it does not matter here.
+_SERVICES = [{"authority": ROSTER_AUTHORITY, "documents": {"default": base64.b64encode(b"a roster").decode()}}]
 _UUID = "5783a3e7-e373-51cd-8642-c83782b807c5"
 
 
@@ -73,7 +78,7 @@ def reality(place: Place, site: Site, own: Keys, folder: Path, *, inner: Place =
             "tag": "edge",
             "bind": f"{place[0]}:{place[1]}",
             "upstream": "direct",
-            "services": [],
+            "services": _SERVICES,
             "private_key": own.private,
             "server_names": [site.name],
             "short_ids": [own.short],
@@ -95,7 +100,7 @@ def tls(place: Place, site: Site, *, accounts: bool) -> Document:
             "tag": "edge",
             "bind": f"{place[0]}:{place[1]}",
             "upstream": "direct",
-            "services": [],
+            "services": _SERVICES,
             "cert_file": str(site.files.certificate),
             "key_file": str(site.files.key),
             "cover": {"type": "directory", "path": str(site.root)},
@@ -175,10 +180,17 @@ def has_xray() -> bool:
     return bool(programs.package_version("Xray-core"))
 
 
-def xray(node: Node, place: Place, site: Site, own: Keys) -> Process:
-    """Xray's REALITY in front of the cover at `INNER`."""
+def counters(process: Process) -> Document:
+    """What a running engine has counted."""
+    os.kill(process.pid, signal.SIGUSR1)
+    found: Document = json.loads(process.wait_line("{", READY_S))
+    return found
+
+
+def xray(node: Node, place: Place, site: Site, own: Keys, *, inner: Place = INNER) -> Process:
+    """Xray's REALITY in front of the cover at `inner`."""
     settings = {
-        "target": f"{INNER[0]}:{INNER[1]}",
+        "target": f"{inner[0]}:{inner[1]}",
         "xver": 0,
         "serverNames": [site.name],
         "privateKey": own.private,
@@ -191,7 +203,9 @@ def xray(node: Node, place: Place, site: Site, own: Keys) -> Process:
         "settings": {"clients": [{"id": _UUID}], "decryption": "none"},
         "streamSettings": {"network": "raw", "security": "reality", "realitySettings": settings},
     }
-    return _run_xray(node, "xray-server", {"inbounds": [inbound], "outbounds": [{"protocol": "freedom"}]}, place)
+    # Without this rule it does not go to loopback, where the cover is that a recording's client asks for.
+    freedom = {"protocol": "freedom", "settings": {"finalRules": [{"action": "allow"}]}}
+    return _run_xray(node, "xray-server", {"inbounds": [inbound], "outbounds": [freedom]}, place)
 
 
 def xray_reader(node: Node, place: Place, site: Site, own: Keys, socks: int) -> Process:

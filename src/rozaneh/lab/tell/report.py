@@ -129,10 +129,12 @@ def markdown(found: Mapping[str, Any], command: str) -> str:
         f"{sum(found['probes'].values()):,} probes in {len(found['probes'])} sets "
         f"({', '.join(f'{name} {count:,}' for name, count in found['probes'].items())}), {found['rounds']} rounds, "
         f"{found['visits']:,} connections, each watched for {found['observed_s']:g} s. Every server stands on a "
-        "machine of its own at port 443 with the same certificate and files. A forest of random trees and a nearest "
-        "neighbour learn from all rounds but one and are asked about that one; the table has the better of the two, with its "
-        f"95 % interval. Times vary by {found['jitter_s'] * 1000:g} ms as on a line from abroad; “beside” is the same "
-        "without. “Differ every time” counts probes whose answers had nothing in common in all rounds and in six more.",
+        "machine of its own at port 443 with the same certificate and files.",
+        "",
+        "A forest of random trees and a nearest neighbour learn from all rounds but one and are asked about that one; "
+        "the table has the better of the two, with its 95 % interval. Times vary by "
+        f"{found['jitter_s'] * 1000:g} ms as on a line from abroad; “beside” is the same without. “Differ every time” "
+        "counts probes whose answers had nothing in common in all rounds and in six more.",
         "",
         f"| {' | '.join(_HEAD)} |",
         "|---" * len(_HEAD) + "|",
