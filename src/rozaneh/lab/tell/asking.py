@@ -18,6 +18,9 @@ from rozaneh.lab.tell.visits import Place, Visits
 # A difference that was there in every round is asked for so often again before it counts.
 AGAIN = 6
 
+# Connections begun a second. A busy prober or server says more about its machine than about what it runs.
+PER_SECOND = 250.0
+
 Note = Callable[[str], None]
 
 
@@ -69,7 +72,7 @@ def ask(groups: Sequence[Group], *, rounds: int, observe: float, most: int, seed
 
 def _round(groups: Sequence[Group], times: int, observe: float, most: int, rng: Random) -> None:
     """Every probe of every group to all its servers, so many times; what is used up goes first, while it is fresh."""
-    visits = Visits(most=most)
+    visits = Visits(most=most, per_second=PER_SECOND)
     for group in groups:
         if group.refill:
             group.refill(len(group.probes) * len(group.places) * times)

@@ -25,6 +25,8 @@ LIMIT = 0.55
 # What the line between a prober abroad and the server adds to every time, as a standard deviation: an assumption, no
 # source gives it for all paths. Without any (0) the classifier stands on the neighbouring machine.
 JITTER_S = 0.01
+# Such a line is longer than what it varies by; times stay above nought.
+_FAR = 10.0
 # Closings later than this are a server's patience; earlier ones are its answer to something said.
 PATIENCE_S = 1.0
 
@@ -161,13 +163,14 @@ def _guesses(
 
 
 def _varied(answers: Answers, jitter: float, rng: Random) -> Answers:
-    """The answers as they arrive over a line whose delay varies; what was at once stays at once."""
+    """The answers as they arrive over a long line whose delay varies."""
+    far = _FAR * jitter
     return {
         probe: [
             dataclasses.replace(
                 seen,
-                end_s=max(0.0, seen.end_s + rng.gauss(0, jitter)),
-                first_s=max(0.0, seen.first_s + rng.gauss(0, jitter)) if seen.first_s >= 0 else seen.first_s,
+                end_s=seen.end_s + far + rng.gauss(0, jitter),
+                first_s=seen.first_s + far + rng.gauss(0, jitter) if seen.first_s >= 0 else seen.first_s,
             )
             for seen in said
         ]

@@ -47,9 +47,13 @@ class _Visit:
 class Visits:
     """`begin` queues a conversation, `run` works until all have ended; `done` is called for each."""
 
-    def __init__(self, *, most: int = 3_000, clock: Callable[[], float] = time.monotonic) -> None:
-        """At most `most` connections stand at once."""
+    def __init__(
+        self, *, most: int = 3_000, per_second: float = 0.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """At most `most` connections stand at once, and so many begin a second (0: as many as there is room for)."""
         self._most = most
+        self._gap = 1.0 / per_second if per_second else 0.0
+        self._next = 0.0
         self._clock = clock
         self._selector = selectors.DefaultSelector()
         self._queue: deque[_Visit] = deque()
@@ -88,6 +92,12 @@ class Visits:
         for _ in range(64):
             if not self._queue or self._standing >= self._most:
                 return
+            if self._gap:
+                now = self._clock()
+                if now < self._next:
+                    return
+                # What could not begin in time is not made up for in a burst.
+                self._next = max(self._next, now - self._gap) + self._gap
             self._start(self._queue.popleft())
 
     def _step(self) -> None:
@@ -96,7 +106,7 @@ class Visits:
         if self._timers:
             wait = min(wait, max(0.0, self._timers[0][0] - now))
         if self._queue and self._standing < self._most:
-            wait = min(wait, 0.002)
+            wait = min(wait, max(0.0, self._next - now) if self._gap else 0.002)
         for key, mask in self._selector.select(wait):
             visit = key.data
             if not visit.over:
