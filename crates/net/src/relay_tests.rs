@@ -422,3 +422,31 @@ async fn an_idle_relay_is_small() {
     let size = size_of_val(&future);
     assert!(size <= 700, "{size} bytes");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_whose_other_side_ended_is_waited_for_and_then_closed_without_a_reset() {
+    let limit = Duration::from_secs(60);
+    let control = || Control { lonely: Some(limit), ..Control::default() };
+    let (mut caller, mut callee, running) = rig(Kind::Plain, control()).await;
+    // As long as both talk, and as long as only the caller has ended, nothing limits them.
+    callee.write_all(b"a").await.expect("written");
+    caller.read_exact(&mut [0]).await.expect("read");
+    tokio::time::advance(Duration::from_secs(600)).await;
+    assert!(!running.is_finished());
+    callee.shutdown().await.expect("shut down");
+    assert_eq!(caller.read(&mut [0]).await.expect("an end"), 0);
+    let start = Instant::now();
+    for _ in 0..3 {
+        tokio::time::advance(Duration::from_secs(50)).await;
+        caller.write_all(b".").await.expect("written");
+        callee.read_exact(&mut [0]).await.expect("read");
+        assert!(!running.is_finished());
+    }
+    let outcome = running.await.expect("no panic");
+    assert_eq!(outcome, Outcome { up: 3, down: 1, end: End::Finished });
+    let took = start.elapsed();
+    assert!(took >= Duration::from_secs(210) && took < Duration::from_secs(212), "{took:?}");
+    // An end and no reset: the socket has no error, and the other side saw a FIN.
+    assert!(caller.take_error().expect("asked").is_none());
+    assert_eq!(callee.read(&mut [0]).await.expect("an end"), 0);
+}

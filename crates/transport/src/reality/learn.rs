@@ -57,7 +57,8 @@ impl Lesson {
     }
 }
 
-type Lessons = HashMap<(String, Alpn), Arc<Lesson>>;
+/// None where the cover gave no lesson so far: friends of that kind meet it, and need not wait.
+type Lessons = HashMap<(String, Alpn), Option<Arc<Lesson>>>;
 
 /// All that is known of a cover.
 pub struct Shapes {
@@ -75,7 +76,7 @@ impl Shapes {
         let key = (name.to_owned(), alpn);
         let mut known = self.known.subscribe();
         let found = timeout(patience, known.wait_for(|lessons| lessons.contains_key(&key))).await.ok()?.ok()?;
-        found.get(&key).cloned()
+        found.get(&key).cloned().flatten()
     }
 
     /// Learns until nobody is interested any more. `every` is the pause between two rounds, give or take a fifth.
@@ -145,9 +146,18 @@ async fn learn(
     specs: bool,
     shapes: &std::sync::Weak<Shapes>,
 ) -> io::Result<()> {
-    let observed = handshake(cover, name, alpn, 0).await?;
     let key = (name.to_owned(), alpn);
-    let known = |shapes: &Shapes| shapes.known.borrow().get(&key).map(|lesson| lesson.specs);
+    let observed = handshake(cover, name, alpn, 0).await.inspect_err(|_| {
+        if let Some(shapes) = shapes.upgrade() {
+            // What was known stays: a cover that is away for a moment comes back as it was.
+            shapes.known.send_if_modified(|lessons| {
+                let news = !lessons.contains_key(&key);
+                lessons.entry(key.clone()).or_default();
+                news
+            });
+        }
+    })?;
+    let known = |shapes: &Shapes| shapes.known.borrow().get(&key).and_then(|lesson| Some(lesson.as_ref()?.specs));
     let before = shapes.upgrade().and_then(|shapes| known(&shapes));
     let lesson = |specs| {
         let of = |data| observed.after.iter().filter(|after| after.data == data).map(|after| after.wire).collect();
@@ -157,7 +167,7 @@ async fn learn(
     let publish = |specs| {
         if let Some(shapes) = shapes.upgrade() {
             shapes.known.send_modify(|lessons| {
-                lessons.insert(key.clone(), lesson(specs));
+                lessons.insert(key.clone(), Some(lesson(specs)));
             });
         }
     };
