@@ -353,6 +353,22 @@ pub enum Security {
         #[serde(default)]
         ca_file: Option<PathBuf>,
     },
+    /// The certificate of a cover, and an edge that proves its key in the handshake.
+    Reality {
+        /// The edge's X25519 key, base64url.
+        public_key: String,
+        /// 16 hexadecimal digits.
+        short_id: String,
+        /// Its ML-DSA-65 key, base64url, where the edge has to sign with it too.
+        #[serde(default)]
+        mldsa65: Option<String>,
+        /// Seconds that the edge's clock is ahead of ours. The stamp in the hello is corrected by it, nothing else.
+        #[serde(default)]
+        clock_offset_s: i64,
+        /// Roots that the cover's certificate may lead to instead of the system's.
+        #[serde(default)]
+        ca_file: Option<PathBuf>,
+    },
 }
 
 fn two() -> usize {

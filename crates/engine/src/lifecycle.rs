@@ -23,7 +23,7 @@ use rozaneh_transport::habits::Habits;
 use rozaneh_transport::local;
 use rozaneh_transport::look::Look;
 use rozaneh_transport::outer::{Dialling, Outer, Stage};
-use rozaneh_transport::tls::engine_client::{Client, Trust};
+use rozaneh_transport::tls::engine_client::{Client, Keys, Reality, Trust, VERSION};
 use rozaneh_transport::tls::rustls_server::Server;
 use rozaneh_transport::vless;
 use rozaneh_wire::vless::Id;
@@ -40,6 +40,9 @@ use crate::reality;
 use crate::resolver::Resolver;
 use crate::socks_upstream::Socks;
 use crate::upstream::Upstream;
+
+/// An ML-DSA-65 public key (FIPS 204 table 2).
+const MLDSA65_KEY: usize = 1_952;
 
 /// Why the engine did not do what was asked.
 #[derive(Debug)]
@@ -513,8 +516,6 @@ impl Engine {
                 let core = Arc::downgrade(&self.core);
                 Upstream::H2(Way::new(WayConfig {
                     outer,
-                    look,
-                    authority: format!("{server_name}:{}", address.port()),
                     credentials: Credentials::new(user, &password.0),
                     carriers: *carriers,
                     deadline: timeout,
@@ -618,15 +619,46 @@ fn outer(
                 (None, None) => Trust::system().map_err(|reason| ConfigError::new(at("security.pin"), reason))?,
             };
             Client::new(server_name, &trust, look, Arc::clone(habits.tickets()))
-                .map_err(|reason| ConfigError::new(at("server_name"), reason))?
+        }
+        Security::Reality { public_key, short_id, mldsa65, clock_offset_s, ca_file } => {
+            let wrong = |field: &str, reason: &str| ConfigError::new(at(&format!("security.{field}")), reason);
+            let keys = Keys {
+                server_public: base64url(public_key)
+                    .ok_or_else(|| wrong("public_key", "base64url of 32 bytes is expected"))?,
+                short_id: short(short_id).ok_or_else(|| wrong("short_id", "16 hexadecimal digits are expected"))?,
+                mldsa65: match mldsa65 {
+                    Some(text) => Some(
+                        base64url::<MLDSA65_KEY>(text)
+                            .ok_or_else(|| wrong("mldsa65", "base64url of 1,952 bytes is expected"))?
+                            .to_vec(),
+                    ),
+                    None => None,
+                },
+                version: VERSION,
+            };
+            let cover = match ca_file {
+                Some(path) => Trust::from_pem(&read(&at("security.ca_file"), path)?)
+                    .map_err(|reason| wrong("ca_file", &reason))?,
+                // Without roots no cover is believed, and the edge is known all the same.
+                None => Trust::system().unwrap_or_else(|_| Trust::nobody()),
+            };
+            Client::reality(server_name, Reality { keys, cover, clock_offset_s: *clock_offset_s }, look)
         }
     };
+    let tls = tls.map_err(|reason| ConfigError::new(at("server_name"), reason))?;
     let dialler = Arc::new(Dialler::new(options(&[], timeout)));
     let dial = Box::new(move || -> Dialling {
         let dialler = Arc::clone(&dialler);
         Box::pin(async move { dialler.connect("", &[address]).await.map_err(io::Error::from) })
     });
-    Ok(Outer { dial, tls, habits })
+    let authority = format!("{server_name}:{}", address.port());
+    Ok(Outer { dial, tls, habits, look: look.clone(), authority })
+}
+
+/// The eight bytes of a short id.
+fn short(text: &str) -> Option<[u8; 8]> {
+    let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    digits.then(|| u64::from_str_radix(text, 16).ok().map(u64::to_be_bytes))?
 }
 
 /// So many bytes, as base64url without padding.

@@ -11,4 +11,5 @@ pub mod outer;
 pub mod reality;
 pub mod target;
 pub mod tls;
+mod visit;
 pub mod vless;

@@ -72,6 +72,16 @@ impl Look {
         fields.sort_by_key(place);
     }
 
+    /// What a request's stream may send more than SETTINGS say, told right behind the request.
+    pub(crate) fn stream_update(&self) -> u32 {
+        self.http2.stream_update
+    }
+
+    /// The header fields of a visit to a page, in order and with this browser's values; none where they are not known.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.http2.headers.iter().map(String::as_str).zip(self.http2.values.iter().map(String::as_str))
+    }
+
     /// How long this browser keeps an HTTP/2 connection without requests; `None` where it was never seen to close one.
     #[must_use]
     pub fn idle(&self) -> Option<Duration> {

@@ -11,9 +11,11 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::habits::Habits;
+use crate::look::Look;
 use crate::tls::TlsError;
 use crate::tls::drive::{Ready, handshake};
 use crate::tls::engine_client::Client;
+use crate::visit;
 
 /// A future that yields a connected socket.
 pub type Dialling = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
@@ -74,6 +76,10 @@ pub struct Outer {
     pub dial: Box<dyn Fn() -> Dialling + Send + Sync>,
     pub tls: Client,
     pub habits: Arc<Habits>,
+    /// The browser it looks like, inside too.
+    pub look: Look,
+    /// `name:port` of the edge as its certificate and its cover know it.
+    pub authority: String,
 }
 
 impl Outer {
@@ -94,6 +100,11 @@ impl Outer {
             let stage = if inner == Some(&TlsError::Certificate) { Stage::Pin } else { Stage::Tls };
             Failed::new(stage, inner.map_or_else(|| plain(&e), ToString::to_string))
         })?;
+        if ready.established.facts.cover {
+            let date = visit::visit(tcp, ready, &self.look, &self.authority).await;
+            let reason = "the cover answered: the edge does not know this key, short id or name, or a clock is wrong";
+            return Err(Failed { date, ..Failed::new(Stage::Cover, reason) });
+        }
         Ok((tcp, ready))
     }
 }

@@ -137,9 +137,13 @@ impl World {
         let habits = Habits::new(1_000, Duration::from_secs(60));
         let tls = Client::new("news.test", &Trust::pin(pin), &look, Arc::clone(habits.tickets())).expect("a client");
         Way::new(Config {
-            outer: Outer { dial: Box::new(move || Box::pin(TcpStream::connect(address))), tls, habits },
-            look,
-            authority: "news.test:443".into(),
+            outer: Outer {
+                dial: Box::new(move || Box::pin(TcpStream::connect(address))),
+                tls,
+                habits,
+                look,
+                authority: "news.test:443".into(),
+            },
             credentials: Credentials::new(user, password),
             carriers: 2,
             deadline: LIMIT,

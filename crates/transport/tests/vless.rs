@@ -83,7 +83,7 @@ impl Traffic for Bare {
 
 fn bare(tcp: TcpStream, sealed: &Sealed, early: &[u8], rest: &[u8]) -> Io {
     let traffic = Box::new(Bare { sealed: Arc::clone(sealed), pending: Vec::new() });
-    let facts = Facts { version: Version::Tls13, alpn: None };
+    let facts = Facts { version: Version::Tls13, alpn: None, cover: false };
     let established = Established { traffic, facts, early: early.to_vec() };
     Io::Dyn(Box::new(TlsIo::new(tcp, Ready { established, rest: rest.to_vec() })))
 }

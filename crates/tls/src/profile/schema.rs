@@ -35,8 +35,14 @@ pub struct Http2 {
     pub pseudo: Vec<String>,
     /// Its other fields, in order.
     pub headers: Vec<String>,
+    /// Their values when a person opens a page; none where they were not captured.
+    #[serde(default)]
+    pub values: Vec<String>,
     /// What goes before any answer, by records.
     pub opening: Vec<Vec<String>>,
+    /// What the first request's stream grows by right behind the request.
+    #[serde(default)]
+    pub stream_update: u32,
 }
 
 /// The priority of the first request (RFC 7540 section 5.3), its weight from 1 to 256.
@@ -215,6 +221,9 @@ impl Http2 {
         self.settings.len() <= 64
             && self.settings.iter().all(fits)
             && self.window_update < 1 << 31
+            && self.stream_update < 1 << 30
+            && (self.values.is_empty() || self.values.len() == self.headers.len())
+            && self.values.iter().all(|value| value.bytes().all(|byte| (0x20..0x7f).contains(&byte)))
             && self.first_stream % 2 == 1
             && self.first_stream < 1 << 30
             && self.priority.as_ref().is_none_or(|one| (1..=256).contains(&one.weight) && one.depends_on < 1 << 31)

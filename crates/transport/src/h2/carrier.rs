@@ -9,9 +9,11 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::{Mutex, MutexGuard};
 use rozaneh_net::pool::Slice;
-use rozaneh_wire::h2::{Code, Connection, Field, LocalProtocolError, StreamId};
+use rozaneh_wire::h2::{Code, Connection, Field, Limits, LocalProtocolError, StreamId, setting};
 
+use super::driver::Manners;
 use super::stream::{H2Stream, MAX_WINDOW};
+use crate::look::Look;
 
 /// Bytes of one stream that may wait for the carrier. Two of the relay's largest chunks: one being sealed while the
 /// next is read.
@@ -123,6 +125,8 @@ pub(crate) struct Shared {
     pub granted: u64,
     /// Waiting for ENABLE_CONNECT_PROTOCOL, a free stream or the end.
     pub settings_wakers: Vec<Waker>,
+    /// How a client behaves on it; a server has no such manners.
+    pub manners: Option<Manners>,
 }
 
 impl Shared {
@@ -187,6 +191,22 @@ pub struct Carrier {
 
 impl Carrier {
     pub(crate) fn new(conn: Connection) -> Arc<Self> {
+        Self::with(conn, None)
+    }
+
+    /// A client's carrier that looks like this.
+    pub(crate) fn client(look: &Look) -> Arc<Self> {
+        let http2 = look.http2();
+        // RFC 9113 section 6.5.2: 65,535 where nothing else is said.
+        let window = http2.settings.iter().rev().find(|(id, _)| *id == setting::INITIAL_WINDOW_SIZE);
+        let window = window.map_or(65_535, |(_, value)| *value);
+        let window = window.saturating_add(look.stream_update());
+        let mut conn = Connection::client(http2, Limits::default());
+        let opening = conn.out().len();
+        Self::with(conn, Some(Manners { opening, window, idle: look.idle() }))
+    }
+
+    fn with(conn: Connection, manners: Option<Manners>) -> Arc<Self> {
         Arc::new(Self {
             shared: Mutex::new(Shared {
                 conn,
@@ -197,6 +217,7 @@ impl Carrier {
                 closing: Closing::No,
                 granted: 0,
                 settings_wakers: Vec::new(),
+                manners,
             }),
         })
     }
@@ -231,7 +252,8 @@ impl Carrier {
         self.shared.lock().ending
     }
 
-    /// Ends the carrier once its streams have ended: GOAWAY now, `close_notify` and FIN then.
+    /// Ends the carrier once its streams have ended: GOAWAY now, `close_notify` and FIN then; from a client, as browsers
+    /// do it, FIN alone.
     pub fn close(&self) {
         self.end(Code::NO_ERROR, Closing::WhenIdle);
     }
@@ -243,7 +265,9 @@ impl Carrier {
 
     fn end(&self, code: Code, closing: Closing) {
         self.change(|shared| {
-            shared.conn.goaway(code);
+            if shared.manners.is_none() || code != Code::NO_ERROR {
+                shared.conn.goaway(code);
+            }
             if shared.ending == Ending::No {
                 shared.ending = Ending::Draining;
             }
@@ -296,7 +320,11 @@ impl Carrier {
                 return Err(LocalProtocolError::GoingAway);
             }
             let id = shared.conn.open(fields, end)?;
-            let entry = Entry { finish: end, end_sent: end, window: MAX_WINDOW, ..Entry::default() };
+            let window = shared.manners.map_or(MAX_WINDOW, |manners| {
+                shared.conn.grow(id, manners.window);
+                manners.window
+            });
+            let entry = Entry { finish: end, end_sent: end, window, ..Entry::default() };
             shared.streams.insert(id, Box::new(entry));
             Ok(H2Stream::new(Arc::clone(self), id))
         })

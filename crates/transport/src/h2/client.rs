@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rozaneh_net::pool::Slice;
 use rozaneh_net::stream::{Io, Stream};
-use rozaneh_wire::h2::{Connection, Field, Limits, LocalProtocolError, find};
+use rozaneh_wire::h2::{Field, LocalProtocolError, find};
 use rozaneh_wire::padding::Kind;
 use tokio::time::Instant;
 
@@ -20,7 +20,6 @@ use super::packets::CapsulePackets;
 use super::padded::Padded;
 use super::request::{self, Answer, Credentials};
 use super::stream::H2Stream;
-use crate::look::Look;
 use crate::next::{PacketIo, Refusal};
 use crate::outer::{Failed, Outer, Stage};
 use crate::target::Target;
@@ -64,10 +63,6 @@ pub struct Probe {
 pub struct Config {
     /// How to reach the edge.
     pub outer: Outer,
-    /// The browser that HTTP/2 is opened like.
-    pub look: Look,
-    /// `name:port` of the edge as its certificate and its cover know it.
-    pub authority: String,
     pub credentials: Credentials,
     /// Most carriers at a time.
     pub carriers: usize,
@@ -166,8 +161,8 @@ impl Way {
             });
             tokio::time::timeout(SETTINGS, waiting).await.map_err(|_| Refusal::Upstream)??;
         }
-        let mut fields = request::connect_udp(target, &self.config.authority, &self.config.credentials);
-        self.config.look.order(&mut fields);
+        let mut fields = request::connect_udp(target, &self.config.outer.authority, &self.config.credentials);
+        self.config.outer.look.order(&mut fields);
         let mut stream = carrier.open_when_free(&fields, false, Instant::now() + ROOM).await.map_err(busy)?;
         let head = tokio::time::timeout(ANSWER, poll_fn(|cx| stream.poll_head(cx)));
         let head = head.await.map_err(|_| Refusal::Timeout)?.map_err(|_| Refusal::Upstream)?;
@@ -331,10 +326,10 @@ impl Way {
 
     async fn make(self: &Arc<Self>, patience: Instant) -> Result<Arc<Carrier>, Failed> {
         let (tcp, ready) = self.config.outer.connect(patience).await?;
-        if !ready.established.facts.is_h2() {
+        if self.config.outer.tls.negotiates() && !ready.established.facts.is_h2() {
             return Err(Failed::new(Stage::Tls, "the edge does not speak HTTP/2"));
         }
-        let carrier = Carrier::new(Connection::client(self.config.look.http2(), Limits::default()));
+        let carrier = Carrier::client(&self.config.outer.look);
         let driver = Driver::new(
             tcp,
             ready,

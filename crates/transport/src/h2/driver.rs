@@ -6,18 +6,23 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rozaneh_net::pool::{Buf, Slice};
 use rozaneh_wire::h2::{Code, Event, Field, StreamId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::carrier::{Broken, Carrier, Closing, Ending, Entry};
 use super::rate::Rate;
 use crate::tls::drive::Ready;
 use crate::tls::{HEAD, Opened, TAIL, TlsError, Traffic};
+
+mod manners;
+
+pub(crate) use manners::Manners;
+use manners::{FRAME_HEAD, HUNG, RECORD};
 
 /// How often flood counters fade (`rozaneh_wire::h2::limits`).
 const CALM: Duration = Duration::from_secs(1);
@@ -67,7 +72,8 @@ impl Requests for NoRequests {
 /// When a silent carrier is given up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Patience {
-    /// Client: after this much silence while something is expected, a PING; after as much again, the end.
+    /// Client: after this much silence while something is expected, a PING; one goes behind a request, too, when nothing
+    /// was heard for [`RISK`]. A PING that brings nothing back in [`HUNG`] is the end.
     Ping(Duration),
     /// Server, before anybody authenticated: the cover's idle time, then GOAWAY.
     Cover { preface: Duration, idle: Duration },
@@ -123,7 +129,13 @@ pub(crate) struct Driver<R> {
     /// When flood counters were last allowed to fade.
     calmed: Instant,
     expecting: bool,
-    pinged: bool,
+    /// When a PING went that was not answered yet, and how many went.
+    pinged: Option<Instant>,
+    pings: u64,
+    /// When something was last sent.
+    said: Instant,
+    /// A client's: what goes in one record, and how it ends.
+    manners: Option<Manners>,
     /// Set by the server once a request of this carrier was authenticated: then our rules hold, not the cover's.
     authenticated: Arc<std::sync::atomic::AtomicBool>,
 }
@@ -137,6 +149,7 @@ impl<R: Requests> Driver<R> {
         patience: Patience,
         authenticated: Arc<std::sync::atomic::AtomicBool>,
     ) -> Self {
+        let manners = carrier.lock().manners;
         let first = match patience {
             Patience::Ping(silence) => silence,
             Patience::Cover { preface, .. } => preface,
@@ -162,7 +175,10 @@ impl<R: Requests> Driver<R> {
             asked: false,
             calmed: Instant::now(),
             expecting: false,
-            pinged: false,
+            pinged: None,
+            pings: 0,
+            said: Instant::now(),
+            manners,
             authenticated,
         }
     }
@@ -192,6 +208,10 @@ impl<R: Requests> Driver<R> {
     async fn farewell(&mut self) {
         let talk = async {
             self.say_everything().await?;
+            if self.manners.is_some() {
+                // A browser that gives a connection up says why, and hangs up.
+                return self.tcp.shutdown().await;
+            }
             // Behind the last record: nothing is sealed after it.
             self.traffic.close();
             self.say_everything().await?;
@@ -259,7 +279,8 @@ impl<R: Requests> Driver<R> {
                 Ok(n) => {
                     out.start += n;
                     let done = out.start >= out.end;
-                    self.rate.sent(n, Instant::now());
+                    self.said = Instant::now();
+                    self.rate.sent(n, self.said.into_std());
                     self.expecting = true;
                     moved = true;
                     if done {
@@ -329,6 +350,10 @@ impl<R: Requests> Driver<R> {
         let mut len = 0;
         while len < room {
             let Some(piece) = self.plan.get_mut(self.piece_at) else { break };
+            // A browser's frames have records of their own.
+            if len > 0 && self.manners.is_some() && !matches!(piece, Piece::Payload(_)) {
+                break;
+            }
             let bytes = piece.bytes();
             let n = bytes.len().min(room - len);
             if let (Some(to), Some(from)) = (record.get_mut(len..len + n), bytes.get(..n)) {
@@ -361,10 +386,11 @@ impl<R: Requests> Driver<R> {
         let carrier = Arc::clone(&self.carrier);
         let mut guard = carrier.lock();
         let shared = &mut *guard;
+        self.ask_whether_it_lives(shared);
         if !shared.conn.out().is_empty() {
             let control = std::mem::take(shared.conn.out());
             self.planned += control.len();
-            self.plan.push(Piece::Control(control));
+            self.plan_control(control);
         }
         let mut turns = shared.queue.len().saturating_mul(16).saturating_add(16);
         while self.planned < GATHER && turns > 0 {
@@ -378,7 +404,11 @@ impl<R: Requests> Driver<R> {
                 continue;
             }
             let own = if entry.frame == 0 { longest } else { entry.frame };
-            let n = entry.to_send_bytes.min(window).min(largest).min(own).min(GATHER);
+            let mut n = entry.to_send_bytes.min(window).min(largest).min(own).min(GATHER);
+            if self.manners.is_some() && n > RECORD {
+                // Whole records, so that none is left with the last bytes of a frame.
+                n -= (n + FRAME_HEAD) % RECORD;
+            }
             let end = entry.finish && n == entry.to_send_bytes;
             if n == 0 && !end {
                 // No window: WINDOW_UPDATE brings it back.
@@ -418,7 +448,9 @@ impl<R: Requests> Driver<R> {
         }
         if self.plan.is_empty() && shared.may_close() && !self.goodbye {
             self.goodbye = true;
-            self.traffic.close();
+            if self.manners.is_none() {
+                self.traffic.close();
+            }
         }
         wakers.extend(shared.room());
         drop(guard);
@@ -469,7 +501,7 @@ impl<R: Requests> Driver<R> {
         }
         self.heard = Instant::now();
         self.expecting = false;
-        self.pinged = false;
+        self.pinged = None;
         self.partial.clear();
         self.open(buf, kept + n)?;
         Ok(true)
@@ -563,7 +595,7 @@ impl<R: Requests> Driver<R> {
         for range in ranges {
             let base = range.start;
             let streams = &mut shared.streams;
-            let ending = &mut shared.ending;
+            let (ending, closing) = (&mut shared.ending, &mut shared.closing);
             let settings = &mut shared.settings_wakers;
             let fed = shared.conn.feed(slice.get(range.clone()).unwrap_or_default(), &mut |event| match event {
                 Event::Data { id, bytes, offset, end } => match streams.get_mut(&id) {
@@ -626,6 +658,10 @@ impl<R: Requests> Driver<R> {
                     if *ending == Ending::No {
                         *ending = Ending::Draining;
                     }
+                    if !R::SERVER && *closing == Closing::No {
+                        // A browser does not wait for the server to hang up.
+                        *closing = Closing::WhenIdle;
+                    }
                     wakers.append(settings);
                 }
                 Event::Informational { .. } | Event::SettingsAck | Event::Pong(_) => {}
@@ -668,7 +704,20 @@ impl<R: Requests> Driver<R> {
         use std::sync::atomic::Ordering::Relaxed;
         loop {
             let wait = match self.patience {
-                Patience::Ping(silence) => silence,
+                Patience::Ping(_) if self.pinged.is_some() => HUNG,
+                Patience::Ping(silence) => match self.idle_left() {
+                    // Nothing runs: only the end of the browser's patience counts.
+                    Some(left) if left.is_zero() => {
+                        let mut shared = self.carrier.lock();
+                        shared.ending = Ending::Draining;
+                        shared.closing = Closing::WhenIdle;
+                        drop(shared);
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    Some(left) => left.min(silence),
+                    None => silence,
+                },
                 Patience::Cover { .. } if self.authenticated.load(Relaxed) => AUTHENTICATED_CHECK,
                 Patience::Cover { preface, .. } if !self.asked => preface,
                 Patience::Cover { idle, .. } => idle,
@@ -676,18 +725,20 @@ impl<R: Requests> Driver<R> {
             if self.timer.as_mut().poll_elapsed(cx).is_pending() {
                 return Poll::Pending;
             }
-            let silent = self.heard.elapsed();
+            let silent = self.pinged.unwrap_or(self.heard).elapsed();
             if silent < wait {
                 // Something came meanwhile: sleep for the rest only.
-                self.timer.as_mut().reset(tokio::time::Instant::now() + (wait - silent));
+                self.timer.as_mut().reset(Instant::now() + (wait - silent));
                 continue;
             }
-            let mut shared = self.carrier.lock();
+            let carrier = Arc::clone(&self.carrier);
+            let mut shared = carrier.lock();
             match self.patience {
-                Patience::Ping(_) if self.pinged => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-                Patience::Ping(_) if self.expecting => {
-                    shared.conn.ping([0; 8]);
-                    self.pinged = true;
+                Patience::Ping(_) if self.pinged.is_some() => {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+                Patience::Ping(silence) if self.expecting && self.heard.elapsed() >= silence => {
+                    self.ping(&mut shared);
                 }
                 Patience::Cover { .. } if !self.authenticated.load(Relaxed) && shared.streams.is_empty() => {
                     shared.conn.goaway(Code::NO_ERROR);
@@ -696,7 +747,8 @@ impl<R: Requests> Driver<R> {
                 _ => {}
             }
             drop(shared);
-            self.timer.as_mut().reset(tokio::time::Instant::now() + wait);
+            let wait = if self.pinged.is_some() { HUNG } else { wait.max(Duration::from_millis(1)) };
+            self.timer.as_mut().reset(Instant::now() + wait);
             // There may be a frame to write now.
             cx.waker().wake_by_ref();
         }

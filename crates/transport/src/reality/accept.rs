@@ -200,7 +200,7 @@ impl Edge {
         }));
         let established = Established {
             traffic: Box::new(Records { inner: traffic, tickets: None }),
-            facts: Facts { version: Version::Tls13, alpn: None },
+            facts: Facts { version: Version::Tls13, alpn: None, cover: false },
             early: Vec::new(),
         };
         if client.write_all(&to_client).await.is_err() {

@@ -1,4 +1,5 @@
-//! The client's handshake by our own engine: its first message is a browser's, written by a look.
+//! The client's handshake by our own engine: its first message is a browser's, written by a look. Two kinds: TLS with
+//! the edge's own certificate, and REALITY, which is the same to whoever looks on.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,8 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rozaneh_tls::certificate::{Pin, Verifier, WebPki};
 use rozaneh_tls::client::{Client as Engine, Config};
+use rozaneh_tls::reality::client::{self as reality, Outcome};
+pub use rozaneh_tls::reality::client::{Keys, VERSION};
 use rozaneh_tls::ticket::Cache;
-use rozaneh_tls::{Alert, Error, LocalError, Progress, traffic};
+use rozaneh_tls::{Alert, Connected, Error, LocalError, Progress, traffic};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 
@@ -24,6 +27,12 @@ impl Trust {
     #[must_use]
     pub fn pin(pin: [u8; 32]) -> Self {
         Self(Arc::new(Pin(vec![pin])))
+    }
+
+    /// Nobody.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self(Arc::new(WebPki::new(Vec::new())))
     }
 
     /// The system's roots, name and dates included.
@@ -54,12 +63,27 @@ impl Trust {
     }
 }
 
+/// What a reader knows of an edge behind REALITY.
+#[derive(Clone)]
+pub struct Reality {
+    pub keys: Keys,
+    /// Judges the cover's certificate, where it is the cover that answers.
+    pub cover: Trust,
+    /// Seconds to add to this machine's clock in the hello's stamp, and nowhere else.
+    pub clock_offset_s: i64,
+}
+
 /// Everything that is the same for each connection of one upstream.
 #[derive(Clone)]
 pub struct Client {
-    config: Arc<Config>,
     name: Arc<str>,
-    tickets: Arc<Cache>,
+    kind: ClientKind,
+}
+
+#[derive(Clone)]
+enum ClientKind {
+    Tls { config: Arc<Config>, tickets: Arc<Cache> },
+    Reality { config: Arc<reality::Config>, clock_offset_s: i64 },
 }
 
 impl fmt::Debug for Client {
@@ -77,7 +101,26 @@ impl Client {
         ServerName::try_from(server_name).map_err(|_| "not a host name".to_owned())?;
         let mut config = Config::new(look.author(), Arc::clone(&trust.0));
         config.tickets = Some(Arc::clone(&tickets) as _);
-        Ok(Self { config: Arc::new(config), name: server_name.into(), tickets })
+        Ok(Self { name: server_name.into(), kind: ClientKind::Tls { config: Arc::new(config), tickets } })
+    }
+
+    /// A client that says `server_name`, looks like `look`, and proves to know the edge's key in its session id. It
+    /// resumes nothing: the edge gives no tickets, and those of the cover would be offered to the edge in vain, which
+    /// shows.
+    ///
+    /// # Errors
+    /// A sentence on what is wrong with the parameters.
+    pub fn reality(server_name: &str, knows: Reality, look: &Look) -> Result<Self, String> {
+        ServerName::try_from(server_name).map_err(|_| "not a host name".to_owned())?;
+        let config = reality::Config::new(look.author(), knows.cover.0, knows.keys);
+        let kind = ClientKind::Reality { config: Arc::new(config), clock_offset_s: knows.clock_offset_s };
+        Ok(Self { name: server_name.into(), kind })
+    }
+
+    /// Whether the protocol inside is agreed by ALPN; under REALITY the edge never answers it.
+    #[must_use]
+    pub fn negotiates(&self) -> bool {
+        matches!(self.kind, ClientKind::Tls { .. })
     }
 
     /// Starts one handshake.
@@ -85,9 +128,16 @@ impl Client {
     /// # Errors
     /// [`TlsError::Internal`] where the profile wants what the engine cannot do, or there is no randomness.
     pub fn start(&self) -> Result<Box<dyn Handshake>, TlsError> {
-        let (engine, first) =
-            Engine::start(Arc::clone(&self.config), &self.name, now()).map_err(|_| TlsError::Internal)?;
-        Ok(Box::new(Shake { engine, first, tickets: Arc::clone(&self.tickets) }))
+        match &self.kind {
+            ClientKind::Tls { config, tickets } => {
+                let (engine, first) = Engine::start(Arc::clone(config), &self.name, now())?;
+                Ok(Box::new(Shake { engine, first, tickets: Some(Arc::clone(tickets)) }))
+            }
+            ClientKind::Reality { config, clock_offset_s } => {
+                let (engine, first) = reality::Client::start(config, &self.name, now(), *clock_offset_s)?;
+                Ok(Box::new(Shake { engine, first, tickets: None }))
+            }
+        }
     }
 }
 
@@ -122,14 +172,40 @@ impl From<LocalError> for TlsError {
     }
 }
 
-struct Shake {
-    engine: Engine,
-    /// The first message, until it is taken.
-    first: Vec<u8>,
-    tickets: Arc<Cache>,
+/// The engine's handshakes, which differ in how they end.
+trait Hands: Send {
+    fn step(&mut self, input: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<Progress, Error>;
+    /// The connection, and whether it is the cover's.
+    fn finish(self) -> Result<(Connected, bool), LocalError>;
 }
 
-impl Handshake for Shake {
+impl Hands for Engine {
+    fn step(&mut self, input: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<Progress, Error> {
+        Self::step(self, input, out)
+    }
+    fn finish(self) -> Result<(Connected, bool), LocalError> {
+        Ok((Self::finish(self)?, false))
+    }
+}
+
+impl Hands for reality::Client {
+    fn step(&mut self, input: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<Progress, Error> {
+        Self::step(self, input, out)
+    }
+    fn finish(self) -> Result<(Connected, bool), LocalError> {
+        let (connected, outcome) = Self::finish(self)?;
+        Ok((connected, outcome == Outcome::Real))
+    }
+}
+
+struct Shake<H> {
+    engine: H,
+    /// The first message, until it is taken.
+    first: Vec<u8>,
+    tickets: Option<Arc<Cache>>,
+}
+
+impl<H: Hands> Handshake for Shake<H> {
     fn step(&mut self, input: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<Step, TlsError> {
         out.append(&mut self.first);
         match self.engine.step(input, out)? {
@@ -139,10 +215,10 @@ impl Handshake for Shake {
     }
 
     fn finish(self: Box<Self>) -> Result<Established, TlsError> {
-        let connected = self.engine.finish()?;
+        let (connected, cover) = self.engine.finish()?;
         Ok(Established {
-            facts: Facts { version: Version::Tls13, alpn: connected.facts.alpn },
-            traffic: Box::new(Records { inner: connected.traffic, tickets: Some(self.tickets) }),
+            facts: Facts { version: Version::Tls13, alpn: connected.facts.alpn, cover },
+            traffic: Box::new(Records { inner: connected.traffic, tickets: self.tickets }),
             early: Vec::new(),
         })
     }

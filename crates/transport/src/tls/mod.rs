@@ -89,6 +89,8 @@ pub struct Facts {
     pub version: Version,
     /// The agreed application protocol, as on the wire.
     pub alpn: Option<Vec<u8>>,
+    /// Under REALITY: it was the cover that answered, and nothing of ours may be said to it.
+    pub cover: bool,
 }
 
 impl Facts {

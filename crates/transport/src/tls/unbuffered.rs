@@ -163,7 +163,7 @@ impl<S: Side> Handshake for Shake<S> {
             Some(ProtocolVersion::TLSv1_2) => Version::Tls12,
             _ => return Err(TlsError::Internal),
         };
-        let facts = Facts { version, alpn: common.alpn_protocol().map(<[u8]>::to_vec) };
+        let facts = Facts { version, alpn: common.alpn_protocol().map(<[u8]>::to_vec), cover: false };
         let early = self.early;
         let traffic: Box<dyn super::Traffic> = match version {
             Version::Tls13 => {
