@@ -1,9 +1,11 @@
 //! Alerts: what one side says when it ends a connection (RFC 8446 section 6).
 //!
 //! On the wire an alert is a level and a description. TLS 1.3 fixes the level by the description: `close_notify` and
-//! `user_canceled` are warnings, everything else is fatal, and a receiver ignores what level was written (section 6).
+//! `user_canceled` are warnings, everything else is fatal.
 
 use std::fmt;
+
+use crate::error::{Error, RemoteError};
 
 /// An alert description; every value is representable, because peers may send any.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,6 +69,33 @@ impl Alert {
             Self::CLOSE_NOTIFY | Self::USER_CANCELED => [1, self.0],
             _ => [2, self.0],
         }
+    }
+}
+
+/// What an alert that came asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// An orderly end.
+    Close,
+    /// A warning that ends nothing; how many may come in a row is [`MAX_WARNINGS`].
+    Warning,
+}
+
+/// Warnings in a row that are dropped: BoringSSL's number, the RFC has none (kMaxWarningAlerts in ssl/tls_record.cc).
+pub(crate) const MAX_WARNINGS: u32 = 4;
+
+/// Reads an alert record. Section 6 has the level ignored; BoringSSL judges it, and so Chrome (ssl_process_alert in
+/// ssl/tls_record.cc): warnings of TLS 1.2 have no place once TLS 1.3 is `settled`, but `user_canceled` has.
+pub(crate) fn hear(body: &[u8], settled: bool) -> Result<Heard, Error> {
+    match *body {
+        [1, 0] => Ok(Heard::Close),
+        [1, kind] if settled && Alert(kind) != Alert::USER_CANCELED => {
+            Err(RemoteError::decode("a warning that TLS 1.3 does not have").into())
+        }
+        [1, _] => Ok(Heard::Warning),
+        [2, kind] => Err(Error::Peer(Alert(kind))),
+        [_, _] => Err(RemoteError::illegal("an alert of an unknown level").into()),
+        _ => Err(RemoteError::decode("an alert of a wrong length").into()),
     }
 }
 

@@ -3,33 +3,102 @@
 //! | record | before keys | under keys |
 //! |---|---|---|
 //! | handshake | yes | only protected |
-//! | change_cipher_spec | dropped, at most 32 | dropped, at most 32 (RFC 8446 section 5, appendix D.4) |
+//! | change_cipher_spec | dropped, at most 32 in a row, once the version is settled (appendix D.4) | the same |
 //! | alert | yes | only protected |
-//! | application data | never | the envelope of all else; as inner type never |
+//! | application data | never, but for early data that a server skips | the envelope of all else; as inner type never |
 //!
-//! Limits follow BoringSSL where the RFC gives none: 32 empty or dropped records, messages of 16 KiB, certificates of
-//! 100 KiB, each answered with the alert Chrome would send (ssl/tls_record.cc, ssl/handshake.cc there).
+//! Limits follow BoringSSL where the RFC gives none: 32 empty or dropped records, 4 warnings, messages of 16 KiB to a
+//! server and 100 KiB to a client, 16 KiB of skipped early data, each answered with the alert Chrome would send
+//! (ssl/tls_record.cc, ssl/handshake.cc there). Where RFC 8446 section 5 has change_cipher_spec dropped from the first
+//! hello on, BoringSSL waits for the ServerHello, and so do we.
 
-use crate::alert::Alert;
+use crate::alert::{Alert, Heard, MAX_WARNINGS, hear};
 use crate::error::{Error, LocalError, RemoteError};
-use crate::names::{content, message, version};
+use crate::names::{content, version};
 use crate::record::{self, HEAD, MAX_PLAIN, Protection};
 
-/// Records in a row that carry nothing.
-const MAX_IDLE_RECORDS: u32 = 32;
-/// Longest handshake message that is no certificate.
+/// Records in a row that carry nothing (kMaxEmptyRecords).
+const MAX_EMPTY: u32 = 32;
+/// Longest handshake message to a server (kMaxMessageLen).
 pub(crate) const MAX_MESSAGE: usize = 16_384;
-/// Longest certificate message, compressed or not.
+/// Longest certificate message, compressed or not, and any message to a client (max_cert_list).
 pub(crate) const MAX_CERTIFICATE: usize = 102_400;
+/// Early data that a server skips, records with their headers (kMaxEarlyDataSkipped).
+pub(crate) const MAX_SKIPPED: usize = 16_384;
+
+/// How many records in a row may carry nothing; none for any number, which only a cover's manners can ask for.
+pub(crate) struct MaxIdle(pub(crate) Option<u32>);
+
+impl Default for MaxIdle {
+    fn default() -> Self {
+        Self(Some(MAX_EMPTY))
+    }
+}
+
+/// Records without content, in a row.
+#[derive(Default)]
+pub(crate) struct Empties {
+    count: u32,
+    most: MaxIdle,
+}
+
+impl Empties {
+    /// Counts a record that is dropped or has no content.
+    pub(crate) fn one(&mut self) -> Result<(), RemoteError> {
+        self.count = self.count.saturating_add(1);
+        let over = self.most.0.is_some_and(|most| self.count > most);
+        if over { Err(RemoteError::unexpected("too many empty records")) } else { Ok(()) }
+    }
+
+    /// Another limit.
+    pub(crate) fn bear(&mut self, most: MaxIdle) {
+        self.most = most;
+    }
+
+    /// Looks at the content of a record.
+    pub(crate) fn see(&mut self, body: &[u8]) -> Result<(), RemoteError> {
+        if body.is_empty() {
+            return self.one();
+        }
+        self.count = 0;
+        Ok(())
+    }
+}
+
+/// Warnings in a row.
+#[derive(Default)]
+pub(crate) struct Warnings(u32);
+
+impl Warnings {
+    pub(crate) fn one(&mut self) -> Result<(), RemoteError> {
+        self.0 = self.0.saturating_add(1);
+        if self.0 > MAX_WARNINGS { Err(RemoteError::unexpected("too many warnings")) } else { Ok(()) }
+    }
+
+    pub(crate) fn over(&mut self) {
+        self.0 = 0;
+    }
+}
 
 /// Puts handshake messages together from records.
-#[derive(Default)]
 pub(crate) struct Joiner {
     bytes: Vec<u8>,
     at: usize,
+    /// Longest message.
+    pub(crate) most: usize,
+}
+
+impl Default for Joiner {
+    fn default() -> Self {
+        Self { bytes: Vec::new(), at: 0, most: MAX_MESSAGE }
+    }
 }
 
 impl Joiner {
+    pub(crate) fn with_most(most: usize) -> Self {
+        Self { most, ..Self::default() }
+    }
+
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         if self.at > 0 {
             self.bytes.drain(..self.at.min(self.bytes.len()));
@@ -45,13 +114,9 @@ impl Joiner {
     /// The next whole message, header included.
     pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>, RemoteError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let Some(&[kind, a, b, c]) = rest.first_chunk::<4>() else { return Ok(None) };
+        let Some(&[_, a, b, c]) = rest.first_chunk::<4>() else { return Ok(None) };
         let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-        let limit = match kind {
-            message::CERTIFICATE | message::COMPRESSED_CERTIFICATE => MAX_CERTIFICATE,
-            _ => MAX_MESSAGE,
-        };
-        if length > limit {
+        if length > self.most {
             return Err(RemoteError::illegal("a handshake message that is too long"));
         }
         let whole = length.saturating_add(4);
@@ -62,27 +127,20 @@ impl Joiner {
     }
 }
 
-/// How many records in a row may carry nothing; none for any number, which only a cover's manners can ask for.
-pub(crate) struct MaxIdle(pub(crate) Option<u32>);
-
-impl Default for MaxIdle {
-    fn default() -> Self {
-        Self(Some(MAX_IDLE_RECORDS))
-    }
-}
-
 /// Both directions while hands are shaken.
 #[derive(Default)]
 pub(crate) struct Channel {
     pub(crate) read: Option<Protection>,
     pub(crate) write: Option<Protection>,
-    messages: Joiner,
-    idle: u32,
-    pub(crate) max_idle: MaxIdle,
-    /// Whether a dummy ChangeCipherSpec of ours is still due before the first protected record.
+    pub(crate) messages: Joiner,
+    pub(crate) empties: Empties,
+    warnings: Warnings,
+    /// Whether a dummy ChangeCipherSpec of ours is due before whatever we say next (RFC 8446 appendix D.4).
     pub(crate) spec_due: bool,
-    /// Whether one of the peer's may come: not before the first hello (RFC 8446 section 5).
+    /// Whether one of the peer's may come: once both sides know that this is TLS 1.3.
     pub(crate) spec_allowed: bool,
+    /// How much early data a server may still skip; none once a record was understood (section 4.2.10).
+    pub(crate) skip: Option<usize>,
     /// Largest inner plaintext, type included, that we promised to accept (RFC 8449 section 4).
     pub(crate) size_limit: Option<usize>,
     /// The same promise of the peer.
@@ -95,47 +153,45 @@ impl Channel {
         let Some(header) = record::header(input, self.read.is_some())? else { return Ok(None) };
         let wire = header.wire();
         let Some(bytes) = input.get_mut(..wire) else { return Ok(None) };
-        let (kind, length) = match (&mut self.read, header.kind) {
-            (_, content::CHANGE_CIPHER_SPEC) => {
-                if !self.spec_allowed || bytes.get(HEAD..) != Some(&[1]) {
-                    return Err(RemoteError::unexpected("change_cipher_spec").into());
-                }
-                self.idle()?;
-                return Ok(Some(wire));
-            }
-            (Some(keys), content::APPLICATION_DATA) => keys.open(bytes)?,
-            (Some(_), _) => return Err(RemoteError::unexpected("an unprotected record").into()),
-            (None, kind) => (kind, header.length),
+        if header.kind == content::CHANGE_CIPHER_SPEC && self.spec_allowed && bytes.get(HEAD..) == Some(&[1]) {
+            self.empties.one()?;
+            return Ok(Some(wire));
+        }
+        let (kind, length) = match &mut self.read {
+            // Between a retry and the second hello, early data cannot even be tried.
+            None if header.kind == content::APPLICATION_DATA && self.skip.is_some() => return self.skip(wire),
+            None => (header.kind, header.length),
+            // What is not protected does not authenticate either.
+            Some(keys) => match keys.open(bytes) {
+                Err(error) if error.alert == Alert::BAD_RECORD_MAC && self.skip.is_some() => return self.skip(wire),
+                opened => opened?,
+            },
         };
+        self.skip = None;
         if self.read.is_some() && self.size_limit.is_some_and(|limit| length >= limit) {
             return Err(RemoteError::new(Alert::RECORD_OVERFLOW, "longer than the record size limit").into());
         }
         let body = bytes.get(HEAD..HEAD.saturating_add(length)).unwrap_or_default();
+        self.empties.see(body)?;
         match kind {
-            content::HANDSHAKE if body.is_empty() => Err(RemoteError::unexpected("an empty handshake record").into()),
             content::HANDSHAKE => {
-                self.idle = 0;
+                self.warnings.over();
                 self.messages.push(body);
                 Ok(Some(wire))
             }
-            content::ALERT => self.alert(body).map(|()| Some(wire)),
+            content::ALERT => match hear(body, self.spec_allowed)? {
+                Heard::Close => Err(Error::Peer(Alert::CLOSE_NOTIFY)),
+                Heard::Warning => Ok(self.warnings.one().map(|()| Some(wire))?),
+            },
             _ => Err(RemoteError::unexpected("not a handshake record").into()),
         }
     }
 
-    fn idle(&mut self) -> Result<(), RemoteError> {
-        self.idle = self.idle.saturating_add(1);
-        let over = self.max_idle.0.is_some_and(|most| self.idle > most);
-        if over { Err(RemoteError::unexpected("too many idle records")) } else { Ok(()) }
-    }
-
-    fn alert(&mut self, body: &[u8]) -> Result<(), Error> {
-        match *body {
-            // Section 6.1: user_canceled announces a close_notify and ends nothing.
-            [_, kind] if Alert(kind) == Alert::USER_CANCELED => self.idle().map_err(Error::from),
-            [_, kind] => Err(Error::Peer(Alert(kind))),
-            _ => Err(RemoteError::decode("an alert of a wrong length").into()),
-        }
+    /// Early data that was refused, in a record of so many bytes.
+    fn skip(&mut self, wire: usize) -> Result<Option<usize>, Error> {
+        const TOO_MUCH: RemoteError = RemoteError::unexpected("too much early data to skip");
+        self.skip = Some(self.skip.and_then(|left| left.checked_sub(wire)).ok_or(TOO_MUCH)?);
+        Ok(Some(wire))
     }
 
     pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>, RemoteError> {
@@ -155,13 +211,13 @@ impl Channel {
 
     /// Sends handshake messages, as few records as they fit in.
     pub(crate) fn send(&mut self, body: &[u8], out: &mut Vec<u8>) -> Result<(), LocalError> {
+        if std::mem::take(&mut self.spec_due) {
+            record::change_cipher_spec(out);
+        }
         let Some(keys) = &mut self.write else {
             record::plain_flight(version::TLS12, body, &[], out);
             return Ok(());
         };
-        if std::mem::take(&mut self.spec_due) {
-            record::change_cipher_spec(out);
-        }
         let most = self.send_limit.map_or(MAX_PLAIN, |n| n.saturating_sub(1).clamp(1, MAX_PLAIN));
         for piece in body.chunks(most) {
             keys.append(content::HANDSHAKE, piece, out)?;
@@ -172,12 +228,12 @@ impl Channel {
     /// Says why it ends.
     pub(crate) fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
         let Some(alert) = error.due() else { return };
+        // Whatever a side says first behind the first hellos has the dummy in front, protected or not.
+        if std::mem::take(&mut self.spec_due) {
+            record::change_cipher_spec(out);
+        }
         match &mut self.write {
             Some(keys) => {
-                // As any first protected record of a side, the alert has the dummy in front (appendix D.4).
-                if std::mem::take(&mut self.spec_due) {
-                    record::change_cipher_spec(out);
-                }
                 // Where even sealing fails there is nothing left to say.
                 let _ = keys.append(content::ALERT, &alert.message(), out);
             }
@@ -209,20 +265,48 @@ mod tests {
     }
 
     #[test]
-    fn idle_records_are_counted() {
+    fn empty_records_are_counted() {
         let mut channel = Channel { spec_allowed: true, ..Channel::default() };
         let mut spec = Vec::new();
         record::change_cipher_spec(&mut spec);
-        for _ in 0..MAX_IDLE_RECORDS {
+        for _ in 0..MAX_EMPTY {
             assert_eq!(channel.take(&mut spec), Ok(Some(6)));
         }
-        assert_eq!(channel.take(&mut spec), Err(RemoteError::unexpected("too many idle records").into()));
+        assert_eq!(channel.take(&mut spec), Err(RemoteError::unexpected("too many empty records").into()));
+    }
+
+    #[test]
+    fn early_data_is_skipped_up_to_its_limit() {
+        let mut data = vec![0; 1_000];
+        data[..HEAD].copy_from_slice(&[23, 3, 3, 3, 0xe3]);
+        let mut channel = Channel { skip: Some(2_500), ..Channel::default() };
+        assert_eq!(channel.take(&mut data), Ok(Some(1_000)));
+        assert_eq!(channel.take(&mut data), Ok(Some(1_000)));
+        assert_eq!(channel.take(&mut data).unwrap_err().due(), Some(Alert::UNEXPECTED_MESSAGE));
+        // What is understood ends it.
+        let mut channel = Channel { skip: Some(2_500), ..Channel::default() };
+        let mut hello = [&[22, 3, 3, 0, 4][..], &[1, 0, 0, 0]].concat();
+        assert_eq!(channel.take(&mut hello), Ok(Some(9)));
+        assert_eq!(channel.take(&mut data).unwrap_err().due(), Some(Alert::UNEXPECTED_MESSAGE));
+    }
+
+    #[test]
+    fn warnings_are_dropped_and_counted() {
+        let mut channel = Channel::default();
+        for _ in 0..MAX_WARNINGS {
+            assert_eq!(channel.take(&mut [21, 3, 3, 0, 2, 1, 112]), Ok(Some(7)));
+        }
+        assert_eq!(channel.take(&mut [21, 3, 3, 0, 2, 1, 112]).unwrap_err().due(), Some(Alert::UNEXPECTED_MESSAGE));
+        let mut channel = Channel { spec_allowed: true, ..Channel::default() };
+        assert_eq!(channel.take(&mut [21, 3, 3, 0, 2, 1, 90]), Ok(Some(7)));
+        assert_eq!(channel.take(&mut [21, 3, 3, 0, 2, 1, 112]).unwrap_err().due(), Some(Alert::DECODE_ERROR));
     }
 
     #[test]
     fn what_does_not_belong_is_refused() {
-        let cases: [(&[u8], Alert); 6] = [
-            (&[22, 3, 3, 0, 0], Alert::UNEXPECTED_MESSAGE),
+        let cases: [(&[u8], Alert); 7] = [
+            (&[22, 2, 3, 0, 1, 0], Alert::PROTOCOL_VERSION),
+            (b"HTTP/1.1 400", Alert::PROTOCOL_VERSION),
             (&[23, 3, 3, 0, 1, 0], Alert::UNEXPECTED_MESSAGE),
             (&[20, 3, 3, 0, 1, 1], Alert::UNEXPECTED_MESSAGE),
             (&[21, 3, 3, 0, 1, 1], Alert::DECODE_ERROR),

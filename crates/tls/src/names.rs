@@ -34,11 +34,18 @@ pub mod extension {
     pub const SIGNATURE_ALGORITHMS: u16 = 13;
     pub const ALPN: u16 = 16;
     pub const SCT: u16 = 18;
+    /// extended_master_secret (RFC 7627), and the next of RFC 5077, RFC 8422 and RFC 5746: TLS 1.2 alone has them.
+    pub const EMS: u16 = 23;
+    pub const SESSION_TICKET: u16 = 35;
+    pub const POINTS: u16 = 11;
+    pub const RENEGOTIATION: u16 = 0xff01;
     pub const PADDING: u16 = 21;
     /// RFC 8879.
     pub const COMPRESS_CERTIFICATE: u16 = 27;
     /// RFC 8449.
     pub const RECORD_SIZE_LIMIT: u16 = 28;
+    /// draft-ietf-tls-tlsflags.
+    pub const FLAGS: u16 = 62;
     pub const PRE_SHARED_KEY: u16 = 41;
     pub const EARLY_DATA: u16 = 42;
     pub const SUPPORTED_VERSIONS: u16 = 43;

@@ -34,26 +34,23 @@ impl Header {
     }
 }
 
-/// Looks at the first record of `buffer`; `None` while its header is not there. The legacy version is ignored, as
-/// section 5.1 demands; under protection it is authenticated.
+/// Looks at the first record of `buffer`; `None` while its header is not there.
+///
+/// Section 5.1 has the legacy version ignored. BoringSSL, and so Chrome, does not: its first byte is 3 before there
+/// are keys, and then it is the one that TLS 1.3 writes. Whoever answers with another protocol, HTTP say, is told
+/// `protocol_version` in the clear, so we look as Chrome looks. A type that does not exist is judged when the whole
+/// record is there, also as there.
 ///
 /// # Errors
-/// `unexpected_message` for an unknown type (section 5), `record_overflow` for a long one (sections 5.1 and 5.2).
+/// `protocol_version`, or `record_overflow` for a long one (sections 5.1 and 5.2).
 pub fn header(buffer: &[u8], protected: bool) -> Result<Option<Header>, RemoteError> {
-    let Some(&[kind, _, _, a, b]) = buffer.first_chunk::<HEAD>() else {
-        // A first byte that is no content type is told at once: whoever speaks is not speaking TLS.
-        return match buffer.first() {
-            Some(kind) if !(content::CHANGE_CIPHER_SPEC..=content::APPLICATION_DATA).contains(kind) => {
-                Err(RemoteError::unexpected("not a TLS record"))
-            }
-            _ => Ok(None),
-        };
-    };
-    if !(content::CHANGE_CIPHER_SPEC..=content::APPLICATION_DATA).contains(&kind) {
-        return Err(RemoteError::unexpected("not a TLS record"));
+    let Some(&[kind, major, minor, a, b]) = buffer.first_chunk::<HEAD>() else { return Ok(None) };
+    let known = if protected { [major, minor] == version::TLS12.to_be_bytes() } else { major == 3 };
+    if !known {
+        return Err(RemoteError::new(Alert::PROTOCOL_VERSION, "a record of another version"));
     }
     let length = usize::from(u16::from_be_bytes([a, b]));
-    let limit = if protected && kind == content::APPLICATION_DATA { MAX_CIPHER } else { MAX_PLAIN };
+    let limit = if protected { MAX_CIPHER } else { MAX_PLAIN };
     if length > limit {
         return Err(RemoteError::new(Alert::RECORD_OVERFLOW, "a record that is too long"));
     }
@@ -113,14 +110,14 @@ impl Protection {
         self.sequence = sequence;
     }
 
-    /// The sequence number, left-padded, XOR the IV (RFC 8446 section 5.3); it never wraps.
-    fn nonce(&mut self) -> Result<Nonce, LocalError> {
+    /// The sequence number, left-padded, XOR the IV (RFC 8446 section 5.3), and the number after it; it never wraps.
+    fn nonce(&self) -> Result<(Nonce, u64), LocalError> {
         let mut nonce = self.iv;
         for (byte, s) in nonce.iter_mut().skip(NONCE_LEN - 8).zip(self.sequence.to_be_bytes()) {
             *byte ^= s;
         }
-        self.sequence = self.sequence.checked_add(1).ok_or(LocalError::Exhausted)?;
-        Ok(Nonce::assume_unique_for_key(nonce))
+        let next = self.sequence.checked_add(1).ok_or(LocalError::Exhausted)?;
+        Ok((Nonce::assume_unique_for_key(nonce), next))
     }
 
     /// Seals `room[HEAD..HEAD + len]` in place, with the type and `padding` zeros behind it, and returns the length of
@@ -138,7 +135,9 @@ impl Protection {
         let aad = [content::APPLICATION_DATA, 3, 3, a, b];
         head.copy_from_slice(&aad);
         let (text, tail) = rest.split_at_mut(len);
-        let nonce = self.nonce()?;
+        let (nonce, next) = self.nonce()?;
+        // Whatever becomes of the sealing, this number is used up.
+        self.sequence = next;
         // The content type travels as extra input, so the plaintext is never moved.
         let sealed = if padding == 0 {
             self.key.seal_in_place_scatter(nonce, Aad::from(aad), text, &[kind], tail)
@@ -182,22 +181,30 @@ impl Protection {
         sealed.map(|_| ())
     }
 
-    /// Opens one whole record in place: its inner type, and how much plaintext stands behind the header.
+    /// Opens one whole record in place: its inner type, and how much plaintext stands behind the header. A record that
+    /// does not authenticate is not counted, so that a server can skip early data (section 4.2.10).
     ///
     /// # Errors
-    /// `bad_record_mac`, `record_overflow`, or `unexpected_message` for a record without a type (section 5.4).
+    /// `bad_record_mac`, also for records that are not protected at all; `record_overflow`; as BoringSSL,
+    /// `decode_error` for a protected record that does not say so outside, and `decrypt_error` for one without a type,
+    /// where section 5.4 has `unexpected_message` (ssl/tls_record.cc there).
     pub fn open(&mut self, record: &mut [u8]) -> Result<(u8, usize), RemoteError> {
         const MAC: RemoteError = RemoteError::new(Alert::BAD_RECORD_MAC, "a record does not authenticate");
         let (head, body) = record.split_first_chunk_mut::<HEAD>().ok_or(MAC)?;
         // A sequence number that is used up cannot be opened either; 2^64 records do not happen.
-        let nonce = self.nonce().map_err(|_| MAC)?;
+        let (nonce, next) = self.nonce().map_err(|_| MAC)?;
         let text = self.key.open_in_place(nonce, Aad::from(*head), body).map_err(|_| MAC)?;
-        // TLSInnerPlaintext: content, type, zeros (section 5.4).
-        let end = text.iter().rposition(|b| *b != 0).ok_or(RemoteError::unexpected("a record without a type"))?;
+        self.sequence = next;
         // Content, type and padding together have the limit of section 5.4.
         if text.len() > MAX_PLAIN + 1 {
             return Err(RemoteError::new(Alert::RECORD_OVERFLOW, "a record that is too long"));
         }
+        if head.first() != Some(&content::APPLICATION_DATA) {
+            return Err(RemoteError::decode("a protected record of another outer type"));
+        }
+        // TLSInnerPlaintext: content, type, zeros (section 5.4).
+        let end = text.iter().rposition(|b| *b != 0);
+        let end = end.ok_or(RemoteError::new(Alert::DECRYPT_ERROR, "a record without a type"))?;
         let kind = text.get(end).copied().unwrap_or_default();
         Ok((kind, end))
     }
@@ -270,13 +277,16 @@ mod tests {
         assert_eq!(header(&[23, 3, 3, 0x41, 1], true).unwrap_err().alert, Alert::RECORD_OVERFLOW);
         assert!(header(&[23, 3, 3, 0x41, 0], true).is_ok());
         assert_eq!(header(&[22, 3, 3, 0x40, 1], false).unwrap_err().alert, Alert::RECORD_OVERFLOW);
-        assert_eq!(header(b"HTTP", false).unwrap_err().alert, Alert::UNEXPECTED_MESSAGE);
+        assert_eq!(header(b"HTTP", false), Ok(None));
+        assert_eq!(header(b"HTTP/", false).unwrap_err().alert, Alert::PROTOCOL_VERSION);
+        assert_eq!(header(&[22, 3, 9, 0, 1], false), Ok(Some(Header { kind: 22, length: 1 })));
+        assert_eq!(header(&[23, 3, 1, 0, 1], true).unwrap_err().alert, Alert::PROTOCOL_VERSION);
         assert_eq!(header(&[22, 3], false), Ok(None));
         // Only zeros inside: no type (section 5.4).
         let (mut a, mut b) = (keys(Suite::Aes128GcmSha256), keys(Suite::Aes128GcmSha256));
         let mut room = [0; HEAD + 4 + TAIL];
         a.seal(0, &mut room, 4, 0).unwrap();
-        assert_eq!(b.open(&mut room).unwrap_err().alert, Alert::UNEXPECTED_MESSAGE);
+        assert_eq!(b.open(&mut room).unwrap_err().alert, Alert::DECRYPT_ERROR);
         a.sequence = u64::MAX;
         assert_eq!(a.append(23, b"x", &mut Vec::new()), Err(LocalError::Exhausted));
     }

@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-use crate::alert::Alert;
-use crate::channel::Joiner;
+use crate::alert::{Alert, Heard, hear};
+use crate::channel::{Empties, Joiner, MAX_CERTIFICATE, Warnings};
 use crate::error::{Error, LocalError, RemoteError};
 use crate::messages::ticket::NewSessionTicket;
 use crate::names::{content, message};
@@ -13,9 +13,10 @@ use crate::schedule::Secret;
 use crate::suite::Suite;
 use crate::ticket::Ticket;
 
-/// Key updates, tickets, and records without content, in a row without any application data. As BoringSSL, and with
-/// its alert (kMaxKeyUpdates in ssl/tls13_both.cc, kMaxEmptyRecords in ssl/tls_record.cc).
-const MAX_IDLE: u32 = 32;
+/// Key updates in a row without any application data, as BoringSSL (kMaxKeyUpdates in ssl/tls13_both.cc).
+const MAX_UPDATES: u32 = 32;
+/// Longest message to a server: a key update (ssl_max_handshake_message_len in ssl/handshake.cc of BoringSSL).
+const MAX_TO_SERVER: usize = 1;
 /// Tickets that are kept for the caller; older ones are dropped. Servers send one or two.
 const MAX_TICKETS: usize = 8;
 
@@ -53,7 +54,9 @@ pub struct Traffic {
     messages: Joiner,
     pending: Vec<u8>,
     padding: Option<Padding>,
-    idle: u32,
+    empties: Empties,
+    warnings: Warnings,
+    updates: u32,
     /// Largest content of a record we send and accept (RFC 8449).
     max_send: usize,
     max_receive: usize,
@@ -75,10 +78,12 @@ impl Traffic {
             exporter,
             resumption: None,
             tickets: Vec::new(),
-            messages: Joiner::default(),
+            messages: Joiner::with_most(MAX_TO_SERVER),
             pending: Vec::new(),
             padding: None,
-            idle: 0,
+            empties: Empties::default(),
+            warnings: Warnings::default(),
+            updates: 0,
             max_send: MAX_PLAIN,
             max_receive: MAX_PLAIN,
             closed: false,
@@ -87,6 +92,7 @@ impl Traffic {
 
     pub(crate) fn with_resumption(mut self, resumption: Resumption) -> Self {
         self.resumption = Some(resumption);
+        self.messages.most = MAX_CERTIFICATE;
         self
     }
 
@@ -123,51 +129,39 @@ impl Traffic {
 
     fn try_open(&mut self, buffer: &mut [u8]) -> Result<Opened, Error> {
         let Some(header) = record::header(buffer, true)? else { return Ok(Opened::Partial) };
-        if header.kind != content::APPLICATION_DATA {
-            return Err(RemoteError::unexpected("an unprotected record").into());
-        }
         let wire = header.wire();
         let Some(bytes) = buffer.get_mut(..wire) else { return Ok(Opened::Partial) };
         let (kind, length) = self.receive.open(bytes)?;
         if length > self.max_receive {
             return Err(RemoteError::new(Alert::RECORD_OVERFLOW, "longer than the record size limit").into());
         }
+        let end = HEAD.saturating_add(length);
+        let body = bytes.get(HEAD..end).unwrap_or_default();
+        self.empties.see(body)?;
+        if kind == content::ALERT {
+            return match hear(body, true)? {
+                Heard::Close => Ok(Opened::Closed { wire }),
+                Heard::Warning => Ok(self.warnings.one().map(|()| Opened::Quiet { wire })?),
+            };
+        }
         if kind != content::HANDSHAKE && !self.messages.is_empty() {
             // Section 5.1: handshake messages are not interleaved with other records.
             return Err(RemoteError::unexpected("a record inside a message").into());
         }
-        let end = HEAD.saturating_add(length);
-        let body = bytes.get(HEAD..end).unwrap_or_default();
+        self.warnings.over();
         match kind {
             content::APPLICATION_DATA if length > 0 => {
-                self.idle = 0;
+                self.updates = 0;
                 Ok(Opened::Data { wire, plain: HEAD..end })
             }
-            content::APPLICATION_DATA => {
-                self.idles("too many empty records")?;
-                Ok(Opened::Quiet { wire })
-            }
-            content::HANDSHAKE if length > 0 => {
+            content::APPLICATION_DATA => Ok(Opened::Quiet { wire }),
+            content::HANDSHAKE => {
                 self.messages.push(body);
                 self.post_handshake()?;
                 Ok(Opened::Quiet { wire })
             }
-            content::ALERT => match *body {
-                [_, alert] if Alert(alert) == Alert::CLOSE_NOTIFY => Ok(Opened::Closed { wire }),
-                [_, alert] if Alert(alert) == Alert::USER_CANCELED => {
-                    self.idles("too many warnings")?;
-                    Ok(Opened::Quiet { wire })
-                }
-                [_, alert] => Err(Error::Peer(Alert(alert))),
-                _ => Err(RemoteError::decode("an alert of a wrong length").into()),
-            },
             _ => Err(RemoteError::unexpected("a record of no use here").into()),
         }
-    }
-
-    fn idles(&mut self, what: &'static str) -> Result<(), RemoteError> {
-        self.idle = self.idle.saturating_add(1);
-        if self.idle > MAX_IDLE { Err(RemoteError::unexpected(what)) } else { Ok(()) }
     }
 
     fn post_handshake(&mut self) -> Result<(), Error> {
@@ -178,7 +172,6 @@ impl Traffic {
                 (message::NEW_SESSION_TICKET, Some(resumption)) => {
                     let ticket = NewSessionTicket::parse(body)?;
                     let psk = resumption.master.resumption(&ticket.nonce)?;
-                    self.idles("too many tickets")?;
                     if self.tickets.len() >= MAX_TICKETS {
                         self.tickets.remove(0);
                     }
@@ -191,16 +184,19 @@ impl Traffic {
     }
 
     fn key_update(&mut self, body: &[u8]) -> Result<(), Error> {
+        self.updates = self.updates.saturating_add(1);
+        if self.updates > MAX_UPDATES {
+            return Err(RemoteError::unexpected("too many key updates").into());
+        }
         let asked = match *body {
             [0] => false,
             [1] => true,
-            [_] => return Err(RemoteError::illegal("key update of an unknown kind").into()),
-            _ => return Err(RemoteError::decode("key update of a wrong length").into()),
+            // Section 4.6.3 has illegal_parameter for another kind; BoringSSL does not tell it from a wrong length.
+            _ => return Err(RemoteError::decode("key update of an unknown kind").into()),
         };
         if !self.messages.is_empty() {
             return Err(RemoteError::unexpected("a message across a key change").into());
         }
-        self.idles("too many key updates")?;
         self.receive.update()?;
         // One answer covers all requests that came before it goes out (section 4.6.3).
         if asked && !self.closed && self.pending.is_empty() {

@@ -107,29 +107,35 @@ fn one_answer_covers_requests_that_wait() {
 #[test]
 fn endless_quiet_is_refused() {
     let (mut a, mut b) = pair();
-    for round in 0..=MAX_IDLE {
+    for round in 0..=MAX_UPDATES {
         a.update_keys(false).unwrap();
         let mut update = std::mem::take(a.pending());
-        assert_eq!(b.open(&mut update).is_ok(), round < MAX_IDLE, "round {round}");
+        assert_eq!(b.open(&mut update).is_ok(), round < MAX_UPDATES, "round {round}");
     }
-    let (mut a, mut b) = pair();
-    for round in 0..=MAX_IDLE {
-        let mut empty = inner(&mut a, content::APPLICATION_DATA, &[]);
-        assert_eq!(b.open(&mut empty).is_ok(), round < MAX_IDLE, "round {round}");
+    for (kind, body, most) in
+        [(content::APPLICATION_DATA, &[][..], 32), (content::HANDSHAKE, &[], 32), (content::ALERT, &[1, 90], 4)]
+    {
+        let (mut a, mut b) = pair();
+        for round in 0..=most {
+            let mut empty = inner(&mut a, kind, body);
+            assert_eq!(b.open(&mut empty).is_ok(), round < most, "kind {kind} round {round}");
+        }
     }
 }
 
 #[test]
 fn what_does_not_belong_has_its_alert() {
-    let cases: [(u8, &[u8], Alert); 10] = [
+    let cases: [(u8, &[u8], Alert); 12] = [
         (content::HANDSHAKE, &[1, 0, 0, 0], Alert::UNEXPECTED_MESSAGE),
-        (content::HANDSHAKE, &[24, 0, 0, 1, 2], Alert::ILLEGAL_PARAMETER),
+        (content::HANDSHAKE, &[24, 0, 0, 1, 2], Alert::DECODE_ERROR),
         (content::HANDSHAKE, &[24, 0, 0, 0], Alert::DECODE_ERROR),
         (content::HANDSHAKE, &[24, 0, 0, 1, 0, 24], Alert::UNEXPECTED_MESSAGE),
         (content::HANDSHAKE, &[4, 0, 0, 0], Alert::UNEXPECTED_MESSAGE),
         (content::HANDSHAKE, &[24, 0xff, 0, 0], Alert::ILLEGAL_PARAMETER),
-        (content::HANDSHAKE, &[], Alert::UNEXPECTED_MESSAGE),
+        (content::HANDSHAKE, &[24, 0, 0, 2], Alert::ILLEGAL_PARAMETER),
         (content::ALERT, &[1], Alert::DECODE_ERROR),
+        (content::ALERT, &[1, 10], Alert::DECODE_ERROR),
+        (content::ALERT, &[3, 10], Alert::ILLEGAL_PARAMETER),
         (content::CHANGE_CIPHER_SPEC, &[1], Alert::UNEXPECTED_MESSAGE),
         (99, &[1], Alert::UNEXPECTED_MESSAGE),
     ];
@@ -142,7 +148,14 @@ fn what_does_not_belong_has_its_alert() {
         assert!(b.seal(&mut [0; 100], 1).is_err(), "a failed connection sends nothing more");
     }
     let (_, mut b) = pair();
-    assert_eq!(b.open(&mut [20, 3, 3, 0, 1, 1]).unwrap_err().due(), Some(Alert::UNEXPECTED_MESSAGE));
+    assert_eq!(b.open(&mut [20, 3, 3, 0, 1, 1]).unwrap_err().due(), Some(Alert::BAD_RECORD_MAC));
+    let (_, mut b) = pair();
+    assert_eq!(b.open(&mut [23, 3, 4, 0, 17]).unwrap_err().due(), Some(Alert::PROTOCOL_VERSION));
+    // Protected, and its outside says something else.
+    let (mut a, mut b) = pair();
+    let mut record = inner(&mut a, content::APPLICATION_DATA, b"x");
+    record[0] = content::HANDSHAKE;
+    assert_eq!(b.open(&mut record).unwrap_err().due(), Some(Alert::BAD_RECORD_MAC));
 }
 
 #[test]

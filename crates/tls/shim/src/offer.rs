@@ -1,10 +1,12 @@
 //! The client's hello as the flags want it, and the server's configuration.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use rozaneh_tls::certificate::{CertificateError, Verifier};
+use rozaneh_tls::hello::Author;
 use rozaneh_tls::hello::plain::Plain;
-use rozaneh_tls::names::{extension, group, version};
+use rozaneh_tls::names::{extension, group, scheme, version};
+use rozaneh_tls::profile::Browser;
 use rozaneh_tls::server::{self, SigningKey, TicketKey};
 use rozaneh_tls::ticket::{Ticket, Tickets};
 use rustls_pki_types::pem::PemObject;
@@ -12,10 +14,20 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::flags::Config;
 
-/// Reserved values (RFC 8701) for the places where `-enable-grease` wants one.
-const GREASE: [u16; 5] = [0x0a0a, 0x1a1a, 0x2a2a, 0x3a3a, 0x4a4a];
 /// What BoringSSL offers by default, and the runner reckons with: it knows by this which group needs a retry.
 const GROUPS: [u16; 3] = [group::X25519, group::P256, group::P384];
+const SCHEMES: [u16; 8] = [
+    scheme::ECDSA_P256_SHA256,
+    scheme::RSA_PSS_SHA256,
+    scheme::RSA_PKCS1_SHA256,
+    scheme::ECDSA_P384_SHA384,
+    scheme::RSA_PSS_SHA384,
+    scheme::RSA_PKCS1_SHA384,
+    scheme::RSA_PSS_SHA512,
+    scheme::RSA_PKCS1_SHA512,
+];
+/// Suites of TLS 1.2 and older as browsers offer them, so that a server can choose what we do not do.
+const OLD_SUITES: [u16; 10] = [0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013, 0xc014, 0x002f, 0x0035];
 
 /// The protocols of an ALPN list.
 fn protocols(mut list: &[u8]) -> Vec<Vec<u8>> {
@@ -38,15 +50,32 @@ fn ech_grease() -> Vec<u8> {
     body
 }
 
-/// Shares that go out where nothing says which: of the first group, and with a hybrid of the next one too.
+/// Shares that go out where nothing says which: of the first group, and of the first that is a hybrid where that one
+/// is none, or the other way round.
 fn shares(groups: &[u16]) -> Vec<u16> {
-    let most = if groups.first() == Some(&group::X25519MLKEM768) { 2 } else { 1 };
-    groups.iter().copied().take(most).collect()
+    let hybrid = |id: u16| id == group::X25519MLKEM768;
+    let Some(first) = groups.first().copied() else { return Vec::new() };
+    let other = groups.iter().copied().find(|id| hybrid(*id) != hybrid(first));
+    std::iter::once(first).chain(other).collect()
 }
 
-pub fn hello(config: &Config) -> Plain {
+/// Who writes the hellos: a browser's profile, or the flags.
+pub fn author(config: &Config) -> Result<Arc<dyn Author>, String> {
+    let Some(path) = &config.profile else { return Ok(Arc::new(hello(config))) };
+    let document = std::fs::read(path).map_err(|e| format!("{path}: {e}"))?;
+    Ok(Arc::new(Browser::from_json(&document).map_err(|e| format!("{path}: {e}"))?))
+}
+
+fn hello(config: &Config) -> Plain {
     let mut plain = Plain::default();
     plain.versions = if config.only_tls13 { vec![version::TLS13] } else { vec![version::TLS13, version::TLS12] };
+    plain.schemes = SCHEMES.to_vec();
+    if !config.only_tls13 {
+        plain.suites.extend(OLD_SUITES);
+        plain.extra.push((extension::EMS, Vec::new()));
+        plain.extra.push((extension::RENEGOTIATION, vec![0]));
+        plain.extra.push((extension::POINTS, vec![1, 0]));
+    }
     plain.groups = if config.curves.is_empty() { GROUPS.to_vec() } else { config.curves.clone() };
     plain.shares = config.key_shares.clone().unwrap_or_else(|| shares(&plain.groups));
     if !config.verify_prefs.is_empty() {
@@ -57,14 +86,6 @@ pub fn hello(config: &Config) -> Plain {
     plain.status = config.ocsp_stapling || config.timestamps;
     if config.ech_grease {
         plain.extra.push((extension::ECH, ech_grease()));
-    }
-    if config.grease {
-        let [suite, group, version, scheme, empty] = GREASE;
-        plain.suites.insert(0, suite);
-        plain.groups.insert(0, group);
-        plain.versions.insert(0, version);
-        plain.schemes.insert(0, scheme);
-        plain.extra.push((empty, Vec::new()));
     }
     plain
 }

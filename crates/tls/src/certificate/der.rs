@@ -79,6 +79,50 @@ pub fn public_key(certificate: &[u8]) -> Result<PublicKey<'_>, CertificateError>
     find(certificate).ok_or(CertificateError::Malformed)
 }
 
+/// `[3] EXPLICIT`, where the extensions of a certificate stand.
+const EXTENSIONS: u8 = 0xa3;
+const BOOLEAN: u8 = 0x01;
+const OCTETS: u8 = 0x04;
+/// id-ce-keyUsage (RFC 5280 section 4.2.1.3).
+const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
+
+/// Whether the key may sign: key usage says so or is not there.
+fn may_sign(certificate: &[u8]) -> Option<bool> {
+    let (outer, _, _) = expect(certificate, SEQUENCE)?;
+    let (mut rest, _, _) = expect(outer, SEQUENCE)?;
+    let mut list = loop {
+        if rest.is_empty() {
+            return Some(true);
+        }
+        let (tag, content, _, after) = element(rest)?;
+        if tag == EXTENSIONS {
+            break expect(content, SEQUENCE)?.0;
+        }
+        rest = after;
+    };
+    while !list.is_empty() {
+        let (extension, _, after) = expect(list, SEQUENCE)?;
+        list = after;
+        let (id, _, value) = expect(extension, OID)?;
+        if id != KEY_USAGE {
+            continue;
+        }
+        let value = expect(value, BOOLEAN).map_or(value, |(_, _, after)| after);
+        let (bits, _, _) = expect(expect(value, OCTETS)?.0, BIT_STRING)?;
+        // Behind the number of unused bits; digitalSignature is the first one.
+        return Some(bits.get(1).is_some_and(|byte| byte & 0x80 != 0));
+    }
+    Some(true)
+}
+
+/// Whether the key of a certificate may sign a handshake (RFC 5280 section 4.2.1.3, RFC 8446 section 4.4.2.2).
+///
+/// # Errors
+/// [`CertificateError::Malformed`].
+pub fn signs(certificate: &[u8]) -> Result<bool, CertificateError> {
+    may_sign(certificate).ok_or(CertificateError::Malformed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,5 +138,21 @@ mod tests {
             assert_eq!(public_key(&der[..cut]), Err(CertificateError::Malformed));
         }
         assert!(public_key(&[der, &[0][..]].concat()).is_err());
+    }
+
+    #[test]
+    fn key_usage_is_looked_at_where_it_stands() {
+        use rcgen::KeyUsagePurpose as P;
+        let key = rcgen::KeyPair::generate().unwrap();
+        let cases = [(vec![], true), (vec![P::DigitalSignature], true), (vec![P::KeyEncipherment], false)];
+        for (usages, may) in cases {
+            let mut params = rcgen::CertificateParams::new(vec!["example.org".into()]).unwrap();
+            params.key_usages = usages;
+            let der = params.self_signed(&key).unwrap();
+            assert_eq!(signs(der.der()), Ok(may));
+            for cut in 0..der.der().len() {
+                assert_eq!(signs(&der.der()[..cut]), Err(CertificateError::Malformed));
+            }
+        }
     }
 }

@@ -11,7 +11,7 @@ pub mod verifiers;
 
 use crate::alert::Alert;
 
-pub use der::{PublicKey, public_key};
+pub use der::{PublicKey, public_key, signs};
 pub use verifiers::{Pin, SignatureOnly, WebPki};
 
 /// Why a chain is refused.

@@ -16,7 +16,7 @@ mod stages;
 use std::sync::Arc;
 
 use crate::certificate::Verifier;
-use crate::channel::Channel;
+use crate::channel::{Channel, MAX_CERTIFICATE};
 use crate::error::{Error, LocalError};
 use crate::hello::{Ask, Author, Random, SystemRandom};
 use crate::names::version;
@@ -88,7 +88,7 @@ impl Client {
         let mut out = Vec::with_capacity(hello.message.len().saturating_add(64));
         record::plain_flight(version::TLS10, &hello.message, &hello.records, &mut out);
         let mut channel = Channel::default();
-        channel.spec_allowed = true;
+        channel.messages.most = MAX_CERTIFICATE;
         Ok((Self { shake: Shake { core, channel, stage: Stage::first(hello) } }, out))
     }
 

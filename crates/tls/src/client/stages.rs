@@ -2,7 +2,7 @@
 
 use super::Core;
 use crate::alert::Alert;
-use crate::certificate::{Hellos, decompress, public_key, signature};
+use crate::certificate::{Hellos, decompress, public_key, signature, signs};
 use crate::channel::Channel;
 use crate::error::{Error, LocalError, RemoteError};
 use crate::hello::{Hello, Offered};
@@ -11,7 +11,7 @@ use crate::messages::encrypted::{self, EncryptedExtensions};
 use crate::messages::server_hello::Answer;
 use crate::messages::{HelloRetryRequest, ServerHello};
 use crate::names::{PSK_DHE_KE, message};
-use crate::record::{self, Protection};
+use crate::record::Protection;
 use crate::schedule::{self, Early, Secret};
 use crate::suite::Suite;
 use crate::ticket::Ticket;
@@ -126,7 +126,12 @@ pub(super) struct WaitHello {
 
 impl WaitHello {
     fn take(self, core: &mut Core, channel: &mut Channel, bytes: &[u8], out: &mut Vec<u8>) -> Result<Stage, Error> {
-        match Answer::parse(body(bytes), &self.hello.offered)? {
+        let offered = &self.hello.offered;
+        Answer::settle(body(bytes), offered)?;
+        // Appendix D.4: before whatever we say next, a second hello, a second flight or an alert; and once.
+        channel.spec_due = self.retried.is_none() && !offered.session_id.is_empty();
+        channel.spec_allowed = true;
+        match Answer::parse(body(bytes), offered)? {
             Answer::Retry(retry) => self.retry(core, channel, bytes, &retry, out),
             Answer::Hello(answer) => self.answer(core, channel, bytes, answer),
         }
@@ -162,6 +167,8 @@ impl WaitHello {
             }
             _ => {}
         }
+        // It ends the server's flight: nothing of a next message may be there.
+        channel.boundary()?;
         let mut hello = core.config.author.second(&self.hello, retry, &core.ask())?;
         if retry.group.is_none() {
             // Shares that stay in the hello keep their private keys.
@@ -173,9 +180,6 @@ impl WaitHello {
         transcript.add(bytes);
         prepare(&mut hello, &mut core.ticket, Some(&transcript))?;
         transcript.add(&hello.message);
-        if !hello.offered.session_id.is_empty() {
-            record::change_cipher_spec(out);
-        }
         channel.send(&hello.message, out)?;
         Ok(Stage::Hello(Box::new(Self { hello, retried: Some((transcript, suite)) })))
     }
@@ -183,6 +187,8 @@ impl WaitHello {
     fn answer(self, core: &Core, channel: &mut Channel, bytes: &[u8], answer: ServerHello) -> Result<Stage, Error> {
         const MISSING: RemoteError = RemoteError::new(Alert::MISSING_EXTENSION, "no key share");
         let suite = self.suite(answer.suite)?;
+        // We offer psk_dhe_ke alone (section 4.2.9), so a share is always due.
+        let (group, key) = answer.share.ok_or(MISSING)?;
         let hash = suite.hash();
         let psk = match (answer.psk, &core.ticket) {
             (None, _) => None,
@@ -190,10 +196,11 @@ impl WaitHello {
             (Some(0), Some(ticket)) if ticket.suite.hash() == hash => Some(&ticket.psk),
             _ => return Err(RemoteError::illegal("a pre-shared key that was not offered").into()),
         };
-        // We offer psk_dhe_ke alone (section 4.2.9), so a share is always due.
-        let (group, key) = answer.share.ok_or(MISSING)?;
         let offer = self.hello.shares.iter().find(|s| s.group() == group);
-        let shared = offer.ok_or(RemoteError::illegal("a share for a group without one"))?.agree(&key)?;
+        let offer = offer.ok_or(RemoteError::illegal("a share for a group without one"))?;
+        // Section 4.2.8 has illegal_parameter for a bad share; BoringSSL says internal_error
+        // (ssl_ext_key_share_parse_serverhello in ssl/extensions.cc).
+        let shared = offer.agree(&key).map_err(|e| RemoteError::new(Alert::INTERNAL_ERROR, e.what))?;
         let early = Early::new(hash, psk);
         let retried = self.retried.is_some();
         let mut transcript = match self.retried {
@@ -206,8 +213,6 @@ impl WaitHello {
         let (client, server) = (handshake.client_traffic(&value)?, handshake.server_traffic(&value)?);
         channel.change_read(Protection::new(suite, server.clone())?)?;
         channel.write = Some(Protection::new(suite, client.clone())?);
-        // Appendix D.4: before the second flight, and once; where hands were shaken twice it went out already.
-        channel.spec_due = !retried && !self.hello.offered.session_id.is_empty();
         let resumed = psk.is_some();
         let offered = self.hello.offered;
         Ok(Stage::Encrypted(Box::new(Session {
@@ -287,6 +292,13 @@ impl WaitChain {
             _ => return Err(RemoteError::unexpected("a message out of order").into()),
         };
         let chain: Vec<&[u8]> = certificate.chain.iter().map(Vec::as_slice).collect();
+        // Before anybody believes the chain its leaf must be one that can sign, as BoringSSL has it
+        // (ssl_process_certificate in ssl/tls13_both.cc), and with its alerts.
+        let leaf = chain.first().copied().unwrap_or_default();
+        public_key(leaf).map_err(|_| RemoteError::decode("the certificate has no key"))?;
+        if !signs(leaf).map_err(|_| RemoteError::decode("the certificate has no key usage that can be read"))? {
+            return Err(RemoteError::illegal("a key that may not sign").into());
+        }
         let hellos = Hellos { client: &self.session.hellos.0, server: &self.session.hellos.1 };
         core.config
             .verifier
@@ -336,9 +348,7 @@ impl WaitFinish {
         let Self { session, chain, scheme, requested } = self;
         let mut transcript = session.transcript;
         let theirs = body(bytes);
-        if theirs.len() != session.suite.hash().size() {
-            return Err(RemoteError::decode("Finished of a wrong length").into());
-        }
+        // One of a wrong length does not fit either; BoringSSL tells the two by no alert (tls13_process_finished).
         if !session.server.check_finished(&transcript.value(), theirs)? {
             return Err(RemoteError::new(Alert::DECRYPT_ERROR, "Finished does not fit").into());
         }

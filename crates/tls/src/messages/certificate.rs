@@ -15,18 +15,17 @@ pub struct Certificate {
     pub ocsp: Vec<u8>,
 }
 
-/// Certificates in a chain; BoringSSL bounds the message only, and so long a chain is no server's.
-const MAX_CHAIN: usize = 32;
-
 impl Certificate {
     /// Parses a server's Certificate.
     ///
     /// # Errors
-    /// `decode_error` for an empty chain (section 4.4.2.4); extension faults as in section 4.2.
+    /// Those of BoringSSL (ssl_process_certificate in ssl/tls13_both.cc): `decode_error` for a context or a kind of
+    /// status that has no place, and `certificate_required` for an empty chain, where section 4.4.2.4 has
+    /// `decode_error`; extension faults as in section 4.2.
     pub fn parse(body: &[u8], offered: &Offered) -> Result<Self, RemoteError> {
         let mut r = Reader::new(body);
         if !r.vec8()?.is_empty() {
-            return Err(RemoteError::illegal("a certificate for a request that was not made"));
+            return Err(RemoteError::decode("a certificate for a request that was not made"));
         }
         let mut list = r.vec24()?;
         r.end()?;
@@ -36,14 +35,18 @@ impl Certificate {
             let extensions = Extensions::parse(list.vec16()?)?;
             // trust_anchors says that the chain is for an anchor that was offered; the verifier finds that out itself.
             let allowed = [extension::STATUS_REQUEST, extension::SCT, extension::TRUST_ANCHORS];
-            extensions.only(offered, &allowed, &[])?;
+            let allowed = if this.chain.is_empty() { &allowed[..] } else { &allowed[..2] };
+            extensions.only(offered, allowed, &[])?;
+            if let Some(matched) = extensions.get(extension::TRUST_ANCHORS) {
+                matched.end()?;
+            }
             if let Some(mut status) = extensions.get(extension::STATUS_REQUEST) {
                 // CertificateStatus (RFC 6066 section 8): ocsp(1), a response of at least one byte.
                 let kind = status.u8()?;
                 let response = status.vec24()?.some()?.rest();
                 status.end()?;
                 if kind != 1 {
-                    return Err(RemoteError::illegal("a certificate status of an unknown kind"));
+                    return Err(RemoteError::decode("a certificate status of an unknown kind"));
                 }
                 if this.chain.is_empty() {
                     this.ocsp = response.to_vec();
@@ -57,13 +60,10 @@ impl Certificate {
                     each.vec16()?.some()?;
                 }
             }
-            if this.chain.len() >= MAX_CHAIN {
-                return Err(RemoteError::new(Alert::BAD_CERTIFICATE, "a chain that is too long"));
-            }
             this.chain.push(der.to_vec());
         }
         if this.chain.is_empty() {
-            return Err(RemoteError::decode("no certificate"));
+            return Err(RemoteError::new(Alert::CERTIFICATE_REQUIRED, "no certificate"));
         }
         Ok(this)
     }
@@ -104,18 +104,20 @@ pub fn none(context: &[u8]) -> Result<Vec<u8>, LocalError> {
 /// Checks a CertificateRequest's form; what it asks for does not matter to a client without certificates.
 ///
 /// # Errors
-/// `missing_extension` without signature algorithms (section 4.3.2).
+/// `decode_error` for everything, as BoringSSL (do_read_certificate_request in ssl/tls13_client.cc); without signature
+/// algorithms section 4.3.2 has `missing_extension`.
 pub fn parse_request(body: &[u8]) -> Result<(), RemoteError> {
     let mut r = Reader::new(body);
     // Section 4.3.2: the context is empty but for post-handshake authentication.
     if !r.vec8()?.is_empty() {
-        return Err(RemoteError::illegal("a certificate request with a context"));
+        return Err(RemoteError::decode("a certificate request with a context"));
     }
     let extensions = Extensions::parse(r.vec16()?)?;
     r.end()?;
-    let Some(mut schemes) = extensions.get(extension::SIGNATURE_ALGORITHMS) else {
-        return Err(RemoteError::new(Alert::MISSING_EXTENSION, "a request without signature algorithms"));
+    let Some(mut schemes) = extensions.once(extension::SIGNATURE_ALGORITHMS)? else {
+        return Err(RemoteError::decode("a request without signature algorithms"));
     };
+    extensions.once(extension::CERTIFICATE_AUTHORITIES)?;
     schemes.vec16()?.some()?.u16s()?;
     schemes.end()
 }
@@ -193,20 +195,27 @@ mod tests {
         assert_eq!(Certificate::parse(&bytes[4..], &offered).unwrap(), it);
         let fault = |body: &[u8], o: &Offered| Certificate::parse(body, o).unwrap_err().alert.name();
         assert_eq!(fault(&bytes[4..], &Offered::default()), "unsupported_extension");
-        assert_eq!(fault(&[0, 0, 0, 0], &offered), "decode_error");
-        assert_eq!(fault(&[1, 0, 0, 0, 0], &offered), "illegal_parameter");
+        assert_eq!(fault(&[0, 0, 0, 0], &offered), "certificate_required");
+        assert_eq!(fault(&[1, 0, 0, 0, 0], &offered), "decode_error");
+        let anchors = Offered { extensions: vec![extension::TRUST_ANCHORS], ..Offered::default() };
+        let one = [0, 0, 1, 7, 0, 4, 0xca, 0x34, 0, 0];
+        let chain = |certificates: &[u8]| {
+            let length = u8::try_from(certificates.len()).unwrap();
+            Certificate::parse(&[&[0, 0, 0, length], certificates].concat(), &anchors).map_err(|e| e.alert.name())
+        };
+        assert_eq!(chain(&one).unwrap().chain, [[7]]);
+        assert_eq!(chain(&[one, one].concat()).unwrap_err(), "unsupported_extension");
+        assert_eq!(chain(&[0, 0, 1, 7, 0, 5, 0xca, 0x34, 0, 1, 0]).unwrap_err(), "decode_error");
         for cut in 4..bytes.len() {
             assert_eq!(fault(&bytes[4..cut], &offered), "decode_error");
         }
-        let long = Certificate { chain: vec![vec![1]; 33], ocsp: vec![] };
-        assert_eq!(fault(&long.write().unwrap()[4..], &offered), "bad_certificate");
     }
 
     #[test]
     fn requests_compression_and_signatures() {
         assert_eq!(parse_request(&[0, 0, 8, 0, 13, 0, 4, 0, 2, 4, 3]), Ok(()));
-        assert_eq!(parse_request(&[0, 0, 0]).unwrap_err().alert.name(), "missing_extension");
-        assert_eq!(parse_request(&[1, 0, 0, 0]).unwrap_err().alert.name(), "illegal_parameter");
+        assert_eq!(parse_request(&[0, 0, 0]).unwrap_err().alert.name(), "decode_error");
+        assert_eq!(parse_request(&[1, 0, 0, 0]).unwrap_err().alert.name(), "decode_error");
         let bytes = Compressed { algorithm: 2, length: 70_000, bytes: b"x" }.write().unwrap();
         let back = Compressed::parse(&bytes[4..]).unwrap();
         assert_eq!((back.algorithm, back.length, back.bytes), (2, 70_000, &b"x"[..]));

@@ -25,25 +25,24 @@ impl EncryptedExtensions {
     /// ECH retry configurations answer a GREASE offer and are ignored (draft-ietf-tls-esni section 6.2).
     ///
     /// # Errors
-    /// The alerts of RFC 8446 section 4.2, RFC 7301 section 3.1 and RFC 8449 section 4.
+    /// The alerts of RFC 8446 section 4.2, RFC 7301 section 3.1 and RFC 8449 section 4; for what was offered and has
+    /// no place here those of BoringSSL, which differ by extension (kExtensions in ssl/extensions.cc).
     pub fn parse(body: &[u8], offered: &Offered) -> Result<Self, RemoteError> {
         use extension as x;
         let mut r = Reader::new(body);
-        let extensions = Extensions::parse(r.vec16()?)?;
+        let extensions = Extensions::parse(r.vec16()?)?.unique()?;
         r.end()?;
-        let known = [x::SERVER_NAME, x::SUPPORTED_GROUPS, x::ALPN, x::RECORD_SIZE_LIMIT, x::ALPS, x::ECH];
-        let allowed = [&known[..], &[x::TRUST_ANCHORS]].concat();
-        extensions.only(offered, &allowed, &[])?;
         let mut this = Self::default();
         for (kind, data) in extensions.all() {
             let mut data = *data;
+            if !offered.extensions.contains(kind) {
+                return Err(RemoteError::new(Alert::UNSUPPORTED_EXTENSION, "an extension that was not offered"));
+            }
             match *kind {
                 // RFC 6066 section 3: the acknowledgement is empty.
                 x::SERVER_NAME => data.end()?,
-                x::SUPPORTED_GROUPS => {
-                    data.vec16()?.some()?.u16s()?;
-                    data.end()?;
-                }
+                // For a later connection (RFC 8446 section 4.2.7); neither we nor BoringSSL read them.
+                x::SUPPORTED_GROUPS => {}
                 x::ALPN => {
                     let mut list = data.vec16()?;
                     data.end()?;
@@ -63,12 +62,28 @@ impl EncryptedExtensions {
                     this.record_size_limit = Some(limit);
                 }
                 // Anchors the server could also use; they matter to who would ask again.
-                x::TRUST_ANCHORS => {}
+                x::TRUST_ANCHORS => {
+                    let mut list = data.vec16()?.some()?;
+                    data.end()?;
+                    while !list.is_empty() {
+                        list.vec8()?.some()?;
+                    }
+                }
                 x::ALPS => this.alps = Some(data.rest().to_vec()),
                 x::ECH => {
-                    data.vec16()?.some()?;
+                    let mut list = data.vec16()?.some()?;
                     data.end()?;
+                    // ECHConfig: a version, and contents as long as they say.
+                    while !list.is_empty() {
+                        list.u16()?;
+                        list.vec16()?;
+                    }
                 }
+                // They belong to TLS 1.2, or into the Certificate message.
+                x::EMS | x::SESSION_TICKET | x::POINTS | x::STATUS_REQUEST | x::SCT | x::COMPRESS_CERTIFICATE => {
+                    return Err(RemoteError::decode("an extension in the wrong message"));
+                }
+                x::RENEGOTIATION => return Err(RemoteError::illegal("an extension in the wrong message")),
                 _ => return Err(RemoteError::new(Alert::UNSUPPORTED_EXTENSION, "an extension of no use here")),
             }
         }
@@ -127,7 +142,7 @@ mod tests {
     #[test]
     fn round_trip_and_faults() {
         let offered = Offered {
-            extensions: vec![0, 10, 16, 28, 17_613, 0xfe0d, 51, 0xca34],
+            extensions: vec![0, 10, 16, 23, 28, 17_613, 0xfe0d, 51, 0xca34, 0xff01],
             alpn: vec![b"h2".to_vec(), b"x".to_vec()],
             alps: vec![b"h2".to_vec()],
             ..Offered::default()
@@ -152,9 +167,16 @@ mod tests {
         assert_eq!(fault(&|e| e.record_size_limit = Some(63)), "illegal_parameter");
         let raw = |bytes: &[u8]| EncryptedExtensions::parse(bytes, &offered).map(|_| ()).map_err(|e| e.alert.name());
         assert_eq!(raw(&[0, 4, 0, 0, 0, 0]), Ok(()));
-        assert_eq!(raw(&[0, 6, 0xca, 0x34, 0, 2, 0, 0]), Ok(()));
+        assert_eq!(raw(&[0, 8, 0xca, 0x34, 0, 4, 0, 2, 1, 9]), Ok(()));
+        assert_eq!(raw(&[0, 6, 0xca, 0x34, 0, 2, 0, 0]), Err("decode_error"));
+        assert_eq!(raw(&[0, 7, 0xca, 0x34, 0, 3, 0, 1, 0]), Err("decode_error"));
+        assert_eq!(raw(&[0, 10, 0xfe, 0x0d, 0, 6, 0, 4, 9, 9, 0, 0]), Ok(()));
+        assert_eq!(raw(&[0, 9, 0xfe, 0x0d, 0, 5, 0, 3, 9, 9, 0]), Err("decode_error"));
+        assert_eq!(raw(&[0, 8, 0, 0, 0, 0, 0, 0, 0, 0]), Err("decode_error"));
+        assert_eq!(raw(&[0, 4, 0, 23, 0, 0]), Err("decode_error"));
+        assert_eq!(raw(&[0, 5, 0xff, 1, 0, 1, 0]), Err("illegal_parameter"));
         assert_eq!(raw(&[0, 5, 0, 0, 0, 1, 0]), Err("decode_error"));
-        assert_eq!(raw(&[0, 4, 0, 51, 0, 0]), Err("illegal_parameter"));
+        assert_eq!(raw(&[0, 4, 0, 51, 0, 0]), Err("unsupported_extension"));
         assert_eq!(raw(&[0, 4, 0, 42, 0, 0]), Err("unsupported_extension"));
         let client = client_settings(b"mine").unwrap();
         assert_eq!(parse_client_settings(&client[4..]).unwrap(), b"mine");

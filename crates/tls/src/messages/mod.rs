@@ -15,7 +15,11 @@ use crate::codec::Reader;
 use crate::error::RemoteError;
 use crate::hello::Offered;
 
-/// A list of extensions: each type at most once (RFC 8446 section 4.2).
+/// A list of extensions.
+///
+/// RFC 8446 section 4.2 has each type at most once. Which lists BoringSSL checks for that, and with which alert, is
+/// told where they are read; so is its answer to an extension that was offered and has no place in a message:
+/// `unsupported_extension`, as for one that was not offered, where section 4.2 has `illegal_parameter`.
 #[derive(Debug)]
 pub(crate) struct Extensions<'a>(Vec<(u16, Reader<'a>)>);
 
@@ -25,9 +29,6 @@ impl<'a> Extensions<'a> {
         while !list.is_empty() {
             let kind = list.u16()?;
             let data = list.vec16()?;
-            if all.iter().any(|(k, _)| *k == kind) {
-                return Err(RemoteError::illegal("an extension twice"));
-            }
             all.push((kind, data));
         }
         Ok(Self(all))
@@ -37,22 +38,35 @@ impl<'a> Extensions<'a> {
         self.0.iter().find(|(k, _)| *k == kind).map(|(_, data)| *data)
     }
 
+    /// Where it stands twice, `illegal_parameter`; what else stands twice does not matter.
+    pub(crate) fn once(&self, kind: u16) -> Result<Option<Reader<'a>>, RemoteError> {
+        let mut found = self.0.iter().filter(|(k, _)| *k == kind).map(|(_, data)| *data);
+        let first = found.next();
+        if found.next().is_some() { Err(RemoteError::illegal("an extension twice")) } else { Ok(first) }
+    }
+
     pub(crate) fn all(&self) -> &[(u16, Reader<'a>)] {
         &self.0
     }
 
-    /// RFC 8446 section 4.2: an answer to nothing is `unsupported_extension`; one we offered, and that has no place
-    /// in this message, `illegal_parameter`. `free` may come unasked.
+    /// Every type once; else `decode_error`, as BoringSSL has it for hellos of clients and for EncryptedExtensions.
+    pub(crate) fn unique(self) -> Result<Self, RemoteError> {
+        let mut kinds: Vec<u16> = self.0.iter().map(|(kind, _)| *kind).collect();
+        kinds.sort_unstable();
+        if kinds.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+            return Err(RemoteError::decode("an extension twice"));
+        }
+        Ok(self)
+    }
+
+    /// Only what was offered and is `allowed` here, and each once. `free` may come unasked.
     pub(crate) fn only(&self, offered: &Offered, allowed: &[u16], free: &[u16]) -> Result<(), RemoteError> {
-        for (kind, _) in &self.0 {
-            if free.contains(kind) {
-                continue;
+        for (at, (kind, _)) in self.0.iter().enumerate() {
+            if !free.contains(kind) && !(offered.extensions.contains(kind) && allowed.contains(kind)) {
+                return Err(RemoteError::new(Alert::UNSUPPORTED_EXTENSION, "an extension that has no place here"));
             }
-            if !offered.extensions.contains(kind) {
-                return Err(RemoteError::new(Alert::UNSUPPORTED_EXTENSION, "an extension that was not offered"));
-            }
-            if !allowed.contains(kind) {
-                return Err(RemoteError::illegal("an extension in the wrong message"));
+            if self.0.iter().take(at).any(|(k, _)| k == kind) {
+                return Err(RemoteError::illegal("an extension twice"));
             }
         }
         Ok(())

@@ -13,8 +13,8 @@ pub const RETRY: [u8; 32] = [
     0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ];
 /// Last eight bytes of the random of a TLS 1.3 server that was made to speak less: "DOWNGRD" and 1 or 0 (section
-/// 4.1.3).
-const DOWNGRADE: &[u8] = b"DOWNGRD";
+/// 4.1.3), and what Java 11 wrote instead (kJDK11DowngradeRandom in ssl/handshake_client.cc of BoringSSL).
+const DOWNGRADE: [[u8; 8]; 3] = [*b"DOWNGRD\x01", *b"DOWNGRD\x00", [0xed, 0xbf, 0xb4, 0xa8, 0xc2, 0x47, 0x10, 0xff]];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerHello {
@@ -43,16 +43,18 @@ pub enum Answer {
     Retry(HelloRetryRequest),
 }
 
-impl Answer {
-    /// Parses the body against what was offered.
-    ///
-    /// A server that picks an older version gets `protocol_version`, as BoringSSL (and so Chrome) answers a version
-    /// it does not do (ssl/handshake_client.cc, do_read_server_hello), unless its random says that somebody forced it
-    /// to: then `illegal_parameter` (RFC 8446 section 4.1.3).
-    ///
-    /// # Errors
-    /// The alerts of sections 4.1.3, 4.1.4 and 4.2.
-    pub fn parse(body: &[u8], offered: &Offered) -> Result<Self, RemoteError> {
+/// A ServerHello of any version, as it stands.
+struct Parts<'a> {
+    legacy: u16,
+    random: [u8; 32],
+    session_id: &'a [u8],
+    suite: u16,
+    compression: u8,
+    extensions: Extensions<'a>,
+}
+
+impl<'a> Parts<'a> {
+    fn read(body: &'a [u8]) -> Result<Self, RemoteError> {
         let mut r = Reader::new(body);
         let legacy = r.u16()?;
         let random: [u8; 32] = r.array()?;
@@ -65,26 +67,55 @@ impl Answer {
         // TLS 1.2 and older may leave the list out; that is told apart below.
         let list = if r.is_empty() { Reader::new(&[]) } else { r.vec16()? };
         r.end()?;
-        let extensions = Extensions::parse(list)?;
-        match extensions.get(extension::SUPPORTED_VERSIONS) {
-            None => {
-                let sentinel = random.get(24..31) == Some(DOWNGRADE) && matches!(random.last(), Some(0 | 1));
-                return Err(if sentinel {
-                    RemoteError::illegal("somebody forced an older version")
-                } else {
-                    RemoteError::new(Alert::PROTOCOL_VERSION, "an older version")
-                });
-            }
-            Some(mut chosen) => {
-                let chosen = (chosen.u16()?, chosen.end()?).0;
-                // Section 4.2.1: neither what was not offered nor an older version may be chosen here.
-                if chosen != version::TLS13 || !offered.versions.contains(&chosen) {
-                    return Err(RemoteError::illegal("a version that was not offered"));
+        Ok(Self { legacy, random, session_id, suite, compression, extensions: Extensions::parse(list)? })
+    }
+
+    /// Whether this is TLS 1.3, by the rules of BoringSSL (parse_server_version in ssl/handshake_client.cc): the
+    /// legacy version counts where it is not that of TLS 1.2.
+    ///
+    /// An older version gets `protocol_version`, as BoringSSL answers what it does not do, unless the random says that
+    /// somebody forced it: then `illegal_parameter` (RFC 8446 section 4.1.3).
+    fn settle(&self, offered: &Offered) -> Result<(), RemoteError> {
+        const OTHER: RemoteError = RemoteError::new(Alert::PROTOCOL_VERSION, "a version that we do not do");
+        let mut chosen = self.legacy;
+        if self.legacy == version::TLS12 {
+            if let Some(mut data) = self.extensions.once(extension::SUPPORTED_VERSIONS)? {
+                chosen = (data.u16()?, data.end()?).0;
+                if chosen == version::TLS12 {
+                    // Section 4.2.1: an older version is never chosen here.
+                    return Err(RemoteError::illegal("an older version where none may be chosen"));
                 }
             }
         }
-        if legacy != version::TLS12 || compression != 0 || session_id != offered.session_id {
-            return Err(RemoteError::illegal("version, compression or session id"));
+        if chosen == version::TLS13 && offered.versions.contains(&chosen) {
+            return Ok(());
+        }
+        let forced = offered.versions.contains(&chosen) && DOWNGRADE.iter().any(|tail| self.random.ends_with(tail));
+        Err(if forced { RemoteError::illegal("somebody forced an older version") } else { OTHER })
+    }
+}
+
+impl Answer {
+    /// Whether the peer speaks TLS 1.3; everything else of the message is for [`Answer::parse`].
+    ///
+    /// # Errors
+    /// `protocol_version`, or `illegal_parameter` where the version was forced down; `decode_error`.
+    pub fn settle(body: &[u8], offered: &Offered) -> Result<(), RemoteError> {
+        Parts::read(body)?.settle(offered)
+    }
+
+    /// Parses the body against what was offered.
+    ///
+    /// # Errors
+    /// The alerts of RFC 8446 sections 4.1.3, 4.1.4 and 4.2; but `decode_error` for a wrong legacy field, as BoringSSL
+    /// (parse_server_hello_tls13 in ssl/tls13_client.cc).
+    pub fn parse(body: &[u8], offered: &Offered) -> Result<Self, RemoteError> {
+        let parts = Parts::read(body)?;
+        parts.settle(offered)?;
+        let Parts { legacy, random, session_id, suite, compression, extensions } = parts;
+        let empty = extensions.all().is_empty();
+        if legacy != version::TLS12 || compression != 0 || session_id != offered.session_id || empty {
+            return Err(RemoteError::decode("version, compression or session id"));
         }
         if !offered.suites.contains(&suite) {
             return Err(RemoteError::illegal("a suite that was not offered"));
@@ -130,7 +161,11 @@ impl Answer {
         };
         let psk = match extensions.get(extension::PRE_SHARED_KEY) {
             None => None,
-            Some(mut data) => Some((data.u16()?, data.end()?).0),
+            // We offer one identity.
+            Some(mut data) => match (data.u16()?, data.end()?).0 {
+                0 => Some(0),
+                _ => return Err(RemoteError::new(Alert::UNKNOWN_PSK_IDENTITY, "an identity that was not offered")),
+            },
         };
         Ok(Self::Hello(ServerHello { random, session_id: id.to_vec(), suite, share, psk }))
     }
@@ -229,12 +264,13 @@ mod tests {
             edit(&mut it);
             Answer::parse(&it.write().unwrap()[4..], &offered()).unwrap_err().alert.name()
         };
-        assert_eq!(parse(&|h| h.session_id = vec![]), "illegal_parameter");
+        assert_eq!(parse(&|h| h.session_id = vec![]), "decode_error");
+        assert_eq!(parse(&|h| h.psk = Some(1)), "unknown_psk_identity");
         assert_eq!(parse(&|h| h.suite = 0x1302), "illegal_parameter");
         assert_eq!(parse(&|h| h.share = Some((29, vec![]))), "decode_error");
         assert_eq!(parse(&|h| h.session_id = vec![0; 33]), "decode_error");
         // TLS 1.2: no supported_versions; with and without the sentinel.
-        let old = |tail: &[u8]| {
+        let old = |tail: &[u8; 8]| {
             let mut random = [1; 32];
             random[24..].copy_from_slice(tail);
             let body = [&[3, 3][..], &random, &[0, 0xc0, 0x2f, 0]].concat();
@@ -242,6 +278,7 @@ mod tests {
         };
         assert_eq!(old(b"DOWNGRD\x01"), "illegal_parameter");
         assert_eq!(old(b"DOWNGRD\x00"), "illegal_parameter");
+        assert_eq!(old(&DOWNGRADE[2]), "illegal_parameter");
         assert_eq!(old(b"DOWNGRD\x02"), "protocol_version");
         assert_eq!(old(b"whatever"), "protocol_version");
         let with = |extensions: &[u8]| {
@@ -249,17 +286,20 @@ mod tests {
             let body = [&[3, 3][..], &[1; 32], &[32], &[7; 32], &[0x13, 1, 0], &length, extensions].concat();
             Answer::parse(&body, &offered()).map(|_| ()).map_err(|e| e.alert.name())
         };
-        for (at, value) in [(1, 1), (1, 4), (69, 1)] {
+        for (at, value, alert) in
+            [(1, 1, "protocol_version"), (1, 4, "decode_error"), (69, 1, "decode_error"), (77, 5, "protocol_version")]
+        {
             let head = [&[3, 3][..], &[1; 32], &[32], &[7; 32], &[0x13, 1, 0, 0, 6, 0, 43, 0, 2, 3, 4]];
             let mut body = head.concat();
             assert!(Answer::parse(&body, &offered()).is_ok());
             body[at] = value;
-            assert_eq!(Answer::parse(&body, &offered()).unwrap_err().alert.name(), "illegal_parameter", "byte {at}");
+            assert_eq!(Answer::parse(&body, &offered()).unwrap_err().alert.name(), alert, "byte {at}");
         }
         assert_eq!(with(&[0, 43, 0, 2, 3, 4]), Ok(()));
         assert_eq!(with(&[0, 43, 0, 2, 3, 3]), Err("illegal_parameter"));
         assert_eq!(with(&[0, 43, 0, 2, 3, 4, 0, 43, 0, 2, 3, 4]), Err("illegal_parameter"));
-        assert_eq!(with(&[0, 43, 0, 2, 3, 4, 0, 16, 0, 0]), Err("illegal_parameter"));
+        assert_eq!(with(&[0, 43, 0, 2, 3, 4, 0, 16, 0, 0]), Err("unsupported_extension"));
+        assert_eq!(with(&[]), Err("protocol_version"));
         assert_eq!(with(&[0, 43, 0, 2, 3, 4, 0x12, 0x34, 0, 0]), Err("unsupported_extension"));
         assert_eq!(with(&[0, 43, 0, 3, 3, 4, 0]), Err("decode_error"));
     }

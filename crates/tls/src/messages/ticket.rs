@@ -20,7 +20,8 @@ impl NewSessionTicket {
     /// Unknown extensions are ignored (section 4.6.1).
     ///
     /// # Errors
-    /// `decode_error` and `illegal_parameter` as section 4.2 says.
+    /// `decode_error` and `illegal_parameter` as section 4.2 says; the flags of a ticket (draft-ietf-tls-tlsflags
+    /// section 2) are looked at for their form, as BoringSSL does.
     pub fn parse(body: &[u8]) -> Result<Self, RemoteError> {
         let mut r = Reader::new(body);
         let (lifetime, age_add) = (r.u32()?, r.u32()?);
@@ -28,7 +29,14 @@ impl NewSessionTicket {
         let ticket = r.vec16()?.some()?.rest().to_vec();
         let extensions = Extensions::parse(r.vec16()?)?;
         r.end()?;
-        let max_early_data = match extensions.get(extension::EARLY_DATA) {
+        if let Some(mut flags) = extensions.once(extension::FLAGS)? {
+            let bits = flags.vec8()?.some()?.rest();
+            flags.end()?;
+            if bits.last() == Some(&0) {
+                return Err(RemoteError::illegal("flags with zeros behind them"));
+            }
+        }
+        let max_early_data = match extensions.once(extension::EARLY_DATA)? {
             None => None,
             Some(mut data) => Some((data.u32()?, data.end()?).0),
         };
@@ -65,5 +73,13 @@ mod tests {
         for cut in 4..bytes.len() {
             assert_eq!(NewSessionTicket::parse(&bytes[4..cut]).unwrap_err().alert.name(), "decode_error");
         }
+        let flags = |data: &[u8]| {
+            let list = [&[0, 62, 0, u8::try_from(data.len()).unwrap()], data].concat();
+            let head = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 9, 0, u8::try_from(list.len()).unwrap()];
+            NewSessionTicket::parse(&[&head[..], &list].concat()).map(|_| ()).map_err(|e| e.alert.name())
+        };
+        assert_eq!(flags(&[1, 1]), Ok(()));
+        assert_eq!(flags(&[0]), Err("decode_error"));
+        assert_eq!(flags(&[2, 1, 0]), Err("illegal_parameter"));
     }
 }

@@ -86,7 +86,7 @@ impl Server {
 
         let mut channel = Channel::default();
         channel.spec_allowed = true;
-        channel.max_idle = MaxIdle(manners.specs);
+        channel.empties.bear(MaxIdle(manners.specs));
         channel.change_read(Protection::new(flight.suite, client.clone())?)?;
         let facts = Facts {
             suite: flight.suite,

@@ -2,7 +2,7 @@
 
 use super::{Config, Core, ticketer};
 use crate::alert::Alert;
-use crate::channel::Channel;
+use crate::channel::{Channel, MAX_SKIPPED};
 use crate::error::{Error, LocalError, RemoteError};
 use crate::groups;
 use crate::hello::{ClientHello, Offered};
@@ -33,6 +33,8 @@ pub(super) struct Retried {
     suite: Suite,
     group: u16,
     first: Offered,
+    /// Whether a session was to be resumed: then it still is.
+    resuming: bool,
 }
 
 impl Stage {
@@ -87,8 +89,8 @@ fn choose<'a>(config: &Config, hello: &ClientHello<'a>, offered: &Offered) -> Re
     if !offered.versions.contains(&version::TLS13) {
         return Err(RemoteError::new(Alert::PROTOCOL_VERSION, "an older version"));
     }
-    // Section 4.1.2: the legacy fields have fixed values.
-    if hello.legacy_version != version::TLS12 || hello.compressions != [0] {
+    // Section 4.1.2 fixes the legacy fields, but the version is to be ignored (section 4.2.1).
+    if hello.compressions != [0] {
         return Err(RemoteError::illegal("a legacy field"));
     }
     // Section 9.2. Without certificates we would not ask for schemes, but this server always has one.
@@ -163,7 +165,11 @@ fn hello(
     let choice = choose(config, &hello, &offered)?;
     channel.spec_allowed = true;
     let Some(share) = choice.share else {
-        return retry(retried.is_some(), config, channel, bytes, offered, &choice, out);
+        if retried.is_some() {
+            return Err(RemoteError::illegal("the second hello has no share that was asked for").into());
+        }
+        let resuming = resume(config, now, &hello, &offered, choice.suite, None, bytes)?.is_some();
+        return retry(channel, bytes, offered, &choice, resuming, out);
     };
     let mut transcript = match retried {
         None => None,
@@ -174,7 +180,8 @@ fn hello(
                 && before.first.suites == offered.suites
                 && before.first.groups == offered.groups
                 && before.suite == choice.suite
-                && offered.shares == [before.group];
+                && offered.shares == [before.group]
+                && (offered.binders.is_some() || !before.resuming);
             if !same {
                 return Err(RemoteError::illegal("the second hello is not the one asked for").into());
             }
@@ -210,7 +217,11 @@ fn hello(
     let (client, server) = (handshake.client_traffic(&value)?, handshake.server_traffic(&value)?);
     channel.change_read(Protection::new(choice.suite, client.clone())?)?;
     channel.write = Some(Protection::new(choice.suite, server.clone())?);
-    channel.spec_due = retried.is_none() && !offered.session_id.is_empty();
+    // Appendix D.4 wants it where the client sent a session id; as BoringSSL, we send it to everybody.
+    channel.spec_due = retried.is_none();
+    // A second hello has no early data (section 4.1.2); where it offers some, nothing is skipped for it.
+    let early = retried.is_none() && offered.extensions.contains(&extension::EARLY_DATA);
+    channel.skip = early.then_some(MAX_SKIPPED);
 
     let settings = choice.alpn.as_ref().filter(|p| offered.alps.contains(p));
     let settings = settings.and_then(|p| config.settings.iter().find(|(name, _)| name == p)).map(|(_, s)| s.clone());
@@ -245,24 +256,22 @@ fn hello(
         retried: retried.is_some(),
         name: hello.server_name()?.map(<[u8]>::to_vec),
     };
-    let wait = WaitFinish::new(handshake.master()?, client, transcript.clone(), facts, channel, limits)?;
+    let mut wait = WaitFinish::new(handshake.master()?, client, transcript.clone(), facts, channel, limits)?;
+    wait.tickets = offered.psk_modes.contains(&PSK_DHE_KE);
     let wait = Box::new(wait);
     Ok(if extensions.alps.is_some() { Stage::Settings(wait) } else { Stage::Finish(wait) })
 }
 
 fn retry(
-    again: bool,
-    config: &Config,
     channel: &mut Channel,
     bytes: &[u8],
     offered: Offered,
     choice: &Choice<'_>,
+    resuming: bool,
     out: &mut Vec<u8>,
 ) -> Result<Stage, Error> {
-    if again {
-        return Err(RemoteError::illegal("the second hello has no share that was asked for").into());
-    }
-    debug_assert!(config.groups.contains(&choice.group));
+    // The hello ends the client's flight: nothing of a next message may be there.
+    channel.boundary()?;
     let mut transcript = Transcript::retried(choice.suite.hash(), bytes);
     let request = HelloRetryRequest {
         session_id: offered.session_id.clone(),
@@ -273,11 +282,10 @@ fn retry(
     .write()?;
     transcript.add(&request);
     channel.send(&request, out)?;
-    if !offered.session_id.is_empty() {
-        record::change_cipher_spec(out);
-    }
+    record::change_cipher_spec(out);
+    channel.skip = offered.extensions.contains(&extension::EARLY_DATA).then_some(MAX_SKIPPED);
     let (suite, group) = (choice.suite, choice.group);
-    Ok(Stage::Hello(Some(Box::new(Retried { transcript, suite, group, first: offered }))))
+    Ok(Stage::Hello(Some(Box::new(Retried { transcript, suite, group, first: offered, resuming }))))
 }
 
 /// Certificate and CertificateVerify.
@@ -319,6 +327,8 @@ pub(crate) struct WaitFinish {
     transcript: Transcript,
     facts: Facts,
     limits: (Option<usize>, Option<usize>),
+    /// Whether the client can use tickets as ours: by psk_dhe_ke (section 4.2.9).
+    tickets: bool,
 }
 
 impl WaitFinish {
@@ -334,7 +344,7 @@ impl WaitFinish {
     ) -> Result<Self, LocalError> {
         let (suite, group, value) = (facts.suite, facts.group, transcript.value().to_vec());
         channel.write = Some(Protection::new(suite, master.server_traffic(&value)?)?);
-        Ok(Self { suite, group, master, client, value, transcript, facts, limits })
+        Ok(Self { suite, group, master, client, value, transcript, facts, limits, tickets: false })
     }
 
     fn settings(mut self, bytes: &[u8]) -> Result<Stage, Error> {
@@ -352,9 +362,7 @@ impl WaitFinish {
         out: &mut Vec<u8>,
     ) -> Result<Stage, Error> {
         let theirs = bytes.get(4..).unwrap_or_default();
-        if theirs.len() != self.suite.hash().size() {
-            return Err(RemoteError::decode("Finished of a wrong length").into());
-        }
+        // One of a wrong length does not fit either; BoringSSL tells the two by no alert.
         if !self.client.check_finished(&self.transcript.value(), theirs)? {
             return Err(RemoteError::new(Alert::DECRYPT_ERROR, "Finished does not fit").into());
         }
@@ -364,7 +372,7 @@ impl WaitFinish {
         let receive = Protection::new(self.suite, self.master.client_traffic(&self.value)?)?;
         let exporter = self.master.exporter(&self.value)?;
         let mut traffic = Traffic::new(self.suite, send, receive, exporter).with_limits(self.limits.0, self.limits.1);
-        if let Some(key) = &config.ticket_key {
+        if let Some(key) = config.ticket_key.as_ref().filter(|_| self.tickets) {
             let resumption = self.master.resumption(&self.transcript.value())?;
             let name = self.facts.name.clone().unwrap_or_default();
             for nonce in 0..config.tickets {
