@@ -144,7 +144,7 @@ def test_a_profile_meets_its_controls_and_blocks_its_own_site() -> None:
 
 
 def test_without_a_censor_our_own_way_works() -> None:
-    cell = cells.work(config(subject="rozaneh-h2", first_byte_s=20, whole_s=60))
+    cell = cells.work(config(subject="h2+tls", first_byte_s=20, whole_s=60))
     assert (cell.verdict, cell.cause) == ("works", "")
     assert [trial.received for trial in cell.trials] == [65_536 + 1_048_576] * 2
     assert (cell.acts, cell.router["errors"], cell.controls) == ({}, 0, ())

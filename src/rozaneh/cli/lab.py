@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rozaneh.cli.lab_browser import browser
+from rozaneh.cli.lab_carriers import carriers
 from rozaneh.cli.lab_common import faults
 from rozaneh.cli.lab_judge import judge, probe, verify
 from rozaneh.cli.lab_run import run
@@ -40,6 +41,7 @@ lab.add_command(probe)
 lab.add_command(verify)
 lab.add_command(tell)
 lab.add_command(browser)
+lab.add_command(carriers)
 
 
 @lab.command(name="list")

@@ -138,7 +138,8 @@ class _Stage:
         self._world = world
         self._conditions = conditions
         self._residual_s = profile.longest_residual_s if profile else 0.0
-        self._services = subjects.prepare(world)
+        # Judges look at sizes, and a handshake's is mostly its chain of certificates.
+        self._services = subjects.prepare(world, chains=config.kind == "judges")
 
     def cell(self) -> Result:
         """The subject's trials, after a look whether this world carries what the censor leaves open."""

@@ -32,7 +32,7 @@ BOTH = [
     "iodine",
     "mihomo-reality",
     "obfs4",
-    "rozaneh-h2",
+    "h2+tls",
     "ss-2022",
     "vless-reality-vision",
     "wireguard-go",
@@ -148,7 +148,7 @@ def test_it_works_over_ipv6(name: str, over_ipv6: dict[str, Seen]) -> None:
 
 
 def test_a_mobile_reader_without_ipv6(tmp_path: Path) -> None:
-    names = runnable(["chromium", "curl", "do53", "rozaneh-h2", "ss-2022", "wireguard-go"])
+    names = runnable(["chromium", "curl", "do53", "h2+tls", "ss-2022", "wireguard-go"])
     seen = run_all(names, 4, tmp_path, without_ipv6(DATA.seen_from("mobile")))
     for name in names:
         expect(subjects.load(name), seen[name], ADDRESS[4])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from itertools import cycle
 from pathlib import Path
 
 from rozaneh.lab.processes import Process
 from rozaneh.lab.services import nginx, resolver
-from rozaneh.lab.services.pki import Authority
+from rozaneh.lab.services.pki import SHAPES, Authority, Shape
 from rozaneh.lab.world import Raised
 from rozaneh.lab.worlds import World
 
@@ -16,9 +17,13 @@ _ZONE = "zone.json"
 
 
 class Internet:
-    """The running services of one world; `authority` is the file with the root that its programs trust."""
+    """The running services of one world; `authority` is the file with the root that its programs trust.
 
-    def __init__(self, world: Raised) -> None:
+    With `chains` the sites' certificates have the shapes that sites on the internet have, in turn: for runs whose
+    traffic is judged.
+    """
+
+    def __init__(self, world: Raised, *, chains: bool = False) -> None:
         data = world.data
         folder = world.folder
         trusted = Authority(folder / "authority", "Lab Internet Root")
@@ -30,7 +35,7 @@ class Internet:
             servers.append(nginx.start_block_page(world.nodes[data.block_page.node], data.block_page, stranger))
         for name in dict.fromkeys(site.node for site in data.sites):
             sites = [site for site in data.sites if site.node == name]
-            servers.append(nginx.start_sites(world.nodes[name], sites, trusted))
+            servers.append(nginx.start_sites(world.nodes[name], sites, trusted, shapes(data) if chains else None))
         point(world)
         resolvers = [_resolver(world, name) for name in data.resolver_nodes()]
         for server in servers:
@@ -39,6 +44,11 @@ class Internet:
             started.wait_line("ready", _READY_S)
         # Held so that their output pipes stay open; the namespaces end them.
         self._processes = [*servers, *resolvers]
+
+
+def shapes(data: World) -> dict[str, Shape]:
+    """The shape of every site's chain, where they have any."""
+    return {site.name: shape for site, shape in zip(data.sites, cycle(SHAPES.values()), strict=False)}
 
 
 def point(world: Raised, server_label: str = "") -> None:

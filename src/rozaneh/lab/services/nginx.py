@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from pathlib import Path
 
 from rozaneh.lab.isolate import LabUnavailable
 from rozaneh.lab.nodes import Node
 from rozaneh.lab.processes import Process
 from rozaneh.lab.services import blob, picture
-from rozaneh.lab.services.pki import Authority, Files
+from rozaneh.lab.services.pki import Authority, Files, Shape
 from rozaneh.lab.worlds import BlockPage, Site
 
 _READY_S = 15.0
@@ -108,22 +109,32 @@ def _page(title: str, text: str, colour: str, name: str, image: str) -> str:
     )
 
 
+def front_page(site: Site) -> bytes:
+    """What the site answers for `/`."""
+    return _page(site.title, site.text, site.colour, site.name, "front.png").encode()
+
+
 def _listen(addresses: tuple[str, ...], port: int, extra: str = "") -> str:
     texts = [f"[{address}]" if ":" in address else address for address in addresses]
     return "".join(f"        listen {text}:{port}{extra};\n" for text in texts)
 
 
-def start_sites(node: Node, sites: list[Site], authority: Authority) -> Process:
-    """nginx with those sites, each with its page and the files measurements fetch; `ready` waits for it."""
+def start_sites(
+    node: Node, sites: list[Site], authority: Authority, shapes: Mapping[str, Shape] | None = None
+) -> Process:
+    """nginx with those sites, each with its page and the files measurements fetch; `ready` waits for it.
+
+    `shapes` are those of the sites' certificate chains, by name.
+    """
     servers = ""
     for site in sites:
         root = node.folder / "www" / site.name
         root.mkdir(parents=True)
-        (root / "index.html").write_text(_page(site.title, site.text, site.colour, site.name, "front.png"), "utf-8")
+        (root / "index.html").write_bytes(front_page(site))
         (root / "front.png").write_bytes(picture.draw(site.colour, site.name))
         for file in blob.SIZES:
             (root / file).write_bytes(blob.content(site.name, file))
-        files = authority.issue(site.name)
+        files = authority.issue(site.name, (shapes or {}).get(site.name))
         servers += _SITE.format(
             plain=_listen(site.addresses, 80),
             secure=_listen(site.addresses, 443, " ssl http2"),

@@ -24,7 +24,7 @@ SCHEMA = "rozaneh.lab.subject/1"
 
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 
 class SubjectError(ValueError):
@@ -221,11 +221,14 @@ def version(subject: Subject) -> str:
     return programs.version(subject)
 
 
-def prepare(world: Raised) -> Prepared:
-    """Starts what subjects need in a world, once a world, and returns when all of it answers; keep what it returns."""
+def prepare(world: Raised, *, chains: bool = False) -> Prepared:
+    """Starts what subjects need in a world, once a world, and returns when all of it answers; keep what it returns.
+
+    `chains` gives the sites' certificates chains as long as those of the internet.
+    """
     from rozaneh.lab.subjects.prepared import Prepared
 
-    return Prepared(world)
+    return Prepared(world, chains=chains)
 
 
 def _check(subject: Subject) -> None:
@@ -235,7 +238,7 @@ def _check(subject: Subject) -> None:
     if subject.schema_ != SCHEMA:
         raise SubjectError(f"schema is {subject.schema_!r}, expected {SCHEMA!r}")
     if not _NAME.fullmatch(subject.name):
-        raise SubjectError(f"name {subject.name!r}: lower-case letters, digits, dots and dashes")
+        raise SubjectError(f"name {subject.name!r}: lower-case letters, digits, dots, dashes and plus signs")
     if not 1 <= subject.port <= 65_535:
         raise SubjectError(f"port {subject.port} is none")
     if subject.kind == "direct":

@@ -15,11 +15,13 @@ AUTHORITY = "authority"
 class Prepared:
     """The services of one world, all answering; keep it for as long as the world stands.
 
-    `authority` is the file with the root that every program in the world trusts.
+    `authority` is the file with the root that every program in the world trusts. With `chains` the sites'
+    certificates have chains as long as those of the internet. The server's own stays a small one: nDPI does not look
+    inside where the outer certificate takes a packet more (`carriers.shortened`).
     """
 
-    def __init__(self, world: Raised) -> None:
-        self.internet = Internet(world)
+    def __init__(self, world: Raised, *, chains: bool = False) -> None:
+        self.internet = Internet(world, chains=chains)
         self.authority: Path = self.internet.authority
         name = server_name(world)
         files = self.internet.root.issue(name)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import signal
 import time
@@ -125,6 +126,38 @@ class Running:
                 self._browser = chromium.Chromium(world.reader, name)
             except LabUnavailable as error:
                 raise NotReady(str(error)) from error
+
+    def serve(self) -> None:
+        """Starts the server's end alone; `reader` gives clients of it."""
+        if self.subject.server is None:
+            raise ValueError(f"{self.subject.name} has no server")
+        self.folder.mkdir(parents=True, mode=0o700)
+        self._new_ports()
+        self._write_files()
+        self._start("server", self._world.edge, self.subject.server)
+
+    def reader(self, folder: Path, seed: int) -> Running:
+        """Another client of the server that `serve` started, in a folder of its own, which holds what the server's
+        commands saved; `connect` starts it. Readers may be used at the same time, each by one thread."""
+        other = copy.copy(self)
+        other.folder = folder
+        other.values = self.values | {"dir": str(folder)}
+        other._rng = Random(f"reader/{self.subject.name}/{seed}")  # noqa: S311 - repeatability is the point
+        other._processes, other._browser, other._once = [], None, set()
+        folder.mkdir(parents=True, mode=0o700)
+        for step in (*self.subject.server.before, *self.subject.server.after) if self.subject.server else ():
+            if step.save:
+                (saved, place) = (values.fill(step.save, known) for known in (self.values, other.values))
+                Path(place).write_bytes(Path(saved).read_bytes())
+        return other
+
+    def connect(self) -> None:
+        """Starts the client's end alone, at a local port of its own; `NotReady` when it does not get ready."""
+        if self.subject.client is None:
+            raise ValueError(f"{self.subject.name} has no client")
+        self._new_ports()
+        self._write_files()
+        self._start("client", self._world.reader, self.subject.client)
 
     def stop(self) -> None:
         """Ends everything it started, the last first."""
