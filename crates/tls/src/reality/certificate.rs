@@ -196,6 +196,15 @@ mod tests {
     }
 
     #[test]
+    fn an_ml_dsa_key_is_what_other_libraries_make_of_its_seed() {
+        // SHA-256 of the public key that Python's `cryptography` makes of 32 zero bytes (`tests/edge/test_reality.py`):
+        // edges derive the key for their rosters there, and prove it here.
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &mldsa65_public(&[0; 32]).unwrap());
+        let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "085ba380ff386dd52e42349c6eb88489d6058ea541a4e3fb0dce9a3fd1f7a911");
+    }
+
+    #[test]
     fn ml_dsa_binds_the_leaf_to_its_handshake() {
         let identity = Identity::generate(Some(&[5; 32])).unwrap();
         let public = identity.mldsa65_public().unwrap();
