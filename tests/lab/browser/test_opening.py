@@ -34,8 +34,26 @@ def test_an_opening_is_read_with_its_records() -> None:
         priority=schema.Priority(exclusive=True, depends_on=0, weight=256),
         pseudo=(":method", ":path"),
         headers=("user-agent",),
+        values=("x",),
         opening=(("PREFACE", "SETTINGS", "WINDOW_UPDATE"), ("HEADERS",)),
     )
+
+
+def test_a_stream_that_grows_with_its_request() -> None:
+    grown = frame(WINDOW_UPDATE, 0, 1, struct.pack(">I", 12451840))
+    found = read([START + UPDATE, REQUEST + grown])
+    assert found is not None
+    assert (found.stream_update, found.opening[1]) == (12451840, ("HEADERS",))
+    other = read([START + UPDATE, REQUEST + frame(WINDOW_UPDATE, 0, 3, struct.pack(">I", 5))])
+    assert other is not None
+    assert other.stream_update == 0
+
+
+def test_a_browser_without_a_window_is_named_as_one_with_a_window() -> None:
+    block = hpack.Encoder().encode([(":method", "GET"), ("user-agent", "HeadlessChrome/156.0.0.0")])
+    found = read([START, frame(HEADERS, END_HEADERS, 1, block)])
+    assert found is not None
+    assert found.values == ("Chrome/156.0.0.0",)
 
 
 def test_padding_no_priority_and_frames_across_records() -> None:

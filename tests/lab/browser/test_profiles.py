@@ -45,6 +45,23 @@ def test_every_profile_that_comes_along_is_signed_and_has_the_ja4_it_names() -> 
         assert {ja4(derive.parsed(flight)) for flight in made} == {profile.ja4}
 
 
+def test_a_cover_can_be_visited_like_every_browser_that_comes_along() -> None:
+    for name in browsers.names():
+        http2 = browsers.load(name).http2
+        assert http2 is not None
+        assert len(http2.values) == len(http2.headers)
+        agent = dict(zip(http2.headers, http2.values, strict=True))["user-agent"]
+        assert browsers.load(name).version.partition(".")[0] in agent
+        assert "Headless" not in agent
+
+
+def test_headers_without_their_values_or_with_others_than_text_are_refused() -> None:
+    http2 = CHROMIUM.http2
+    assert http2 is not None
+    for values in (http2.values[1:], (*http2.values[1:], "\r\n"), (*http2.values[1:], "\u0663")):
+        refused(changed(http2=replace(http2, values=values)))
+
+
 def test_a_signed_document_comes_back_whole() -> None:
     assert browsers.check(DOCUMENT, browsers.sign(DOCUMENT, KEY), KEY.public()) == CHROMIUM
     assert browsers.decode(DOCUMENT) == CHROMIUM

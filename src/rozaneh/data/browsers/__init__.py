@@ -141,6 +141,12 @@ def _check_values(browser: Browser) -> None:
             _in(number, _MAX_NUMBER, "a setting's number")
             _in(value, 2**32 - 1, "a setting's value")
         _in(browser.http2.window_update, 2**31 - 1, "the window update")
+        _in(browser.http2.stream_update, 2**30 - 1, "the first stream's window update")
+        values = browser.http2.values
+        if values and len(values) != len(browser.http2.headers):
+            raise ValueError("there is not a value for every header")
+        if not all(value.isascii() and value.isprintable() for value in values):
+            raise ValueError("a header's value has other characters than printable ones")
 
 
 def _check_hello(hello: schema.Hello) -> None:

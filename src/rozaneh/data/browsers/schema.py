@@ -172,7 +172,11 @@ class Priority(_Part, frozen=True, kw_only=True):
 
 
 class Http2(_Part, frozen=True, kw_only=True):
-    """The client's opening in HTTP/2: frames before an answer, by records, and how the first request is written."""
+    """The client's opening in HTTP/2: frames before an answer, by records, and how the first request is written.
+
+    `values` are those of `headers` when a person opens a page; none where they are not known. `stream_update` is what
+    the first request's stream may receive more, told in the request's record.
+    """
 
     settings: tuple[tuple[int, int], ...]
     window_update: int
@@ -180,7 +184,9 @@ class Http2(_Part, frozen=True, kw_only=True):
     priority: Priority | None
     pseudo: tuple[str, ...]
     headers: tuple[str, ...]
+    values: tuple[str, ...] = ()
     opening: tuple[tuple[str, ...], ...]
+    stream_update: int = 0
 
 
 class Connections(_Part, frozen=True, kw_only=True):

@@ -10,6 +10,8 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from rozaneh.data.browsers import schema
 from rozaneh.lab.isolate import LabUnavailable
 
@@ -64,28 +66,35 @@ def read(records: Sequence[bytes]) -> schema.Http2 | None:
         return None
     settings: tuple[tuple[int, int], ...] | None = None
     update = 0
+    opened: schema.Http2 | None = None
     seen = [("PREFACE", len(PREFACE))]
     for one in frames(stream, len(PREFACE)):
+        if opened is not None:
+            if one.kind == WINDOW_UPDATE and one.stream == opened.first_stream and len(one.payload) == 4:
+                opened = msgspec.structs.replace(opened, stream_update=int.from_bytes(one.payload, "big"))
+            return opened
         seen.append((_NAMES.get(one.kind, f"0x{one.kind:02x}"), one.end))
         if one.kind == SETTINGS and not one.flags & ACK and settings is None:
             settings = tuple(struct.iter_unpack(">HI", one.payload[: len(one.payload) // 6 * 6]))
         elif one.kind == WINDOW_UPDATE and one.stream == 0 and len(one.payload) == 4:
             update += int.from_bytes(one.payload, "big")
         elif one.kind == HEADERS and one.flags & END_HEADERS and settings is not None:
-            priority, names = _request(one)
-            return schema.Http2(
+            priority, fields = _request(one)
+            names = [name for name, _ in fields]
+            opened = schema.Http2(
                 settings=settings,
                 window_update=update,
                 first_stream=one.stream,
                 priority=priority,
                 pseudo=tuple(name for name in names if name.startswith(":")),
                 headers=tuple(name for name in names if not name.startswith(":")),
+                values=tuple(value for name, value in fields if not name.startswith(":")),
                 opening=_by_record(seen, records),
             )
-    return None
+    return opened
 
 
-def _request(one: Frame) -> tuple[schema.Priority | None, list[str]]:
+def _request(one: Frame) -> tuple[schema.Priority | None, list[tuple[str, str]]]:
     try:
         import hpack
     except ImportError as error:
@@ -99,7 +108,13 @@ def _request(one: Frame) -> tuple[schema.Priority | None, list[str]]:
         priority = schema.Priority(exclusive=bool(depends >> 31), depends_on=depends & 0x7FFFFFFF, weight=weight + 1)
         payload = payload[5:]
     decoded = hpack.Decoder().decode(payload, raw=True)
-    return priority, [bytes(name).decode("ascii", errors="replace") for name, _ in decoded]
+    # A browser without a window says so in its name (`HeadlessChrome`); a person's does not.
+    fields = [(_text(name), _text(value).replace("Headless", "")) for name, value in decoded]
+    return priority, fields
+
+
+def _text(raw: bytes) -> str:
+    return bytes(raw).decode("ascii", errors="replace")
 
 
 def _by_record(seen: Sequence[tuple[str, int]], records: Sequence[bytes]) -> tuple[tuple[str, ...], ...]:
