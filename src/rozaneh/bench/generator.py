@@ -1,4 +1,4 @@
-"""The load generator and target: found, or built from the checkout."""
+"""Programs that measure, found or built from the checkout: the load generator and target, and others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rozaneh.core.errors import Fault, FaultKind
 
 VARIABLE = "ROZANEH_BENCH_LOAD"
 _EXAMPLE = "relay_bench"
-_BUILD = ("build", "--release", "--quiet", "-p", "rozaneh-net", "--example", _EXAMPLE)
+_BUILD = ("build", "--release", "--quiet", "-p")
 
 
 def checkout(start: Path | None = None) -> Path | None:
@@ -24,22 +24,28 @@ def checkout(start: Path | None = None) -> Path | None:
 
 
 def find() -> Path:
-    """The program: what ``ROZANEH_BENCH_LOAD`` names, else built with cargo (at once where nothing changed).
+    """The load generator, as [`example`] finds it."""
+    return example("rozaneh-net", _EXAMPLE, VARIABLE)
+
+
+def example(package: str, name: str, variable: str) -> Path:
+    """A program: what ``variable`` names, else built with cargo (at once where nothing changed).
 
     Raises:
         Fault: UNSUPPORTED without a checkout or cargo; FAILED when it does not build.
     """
-    named = os.environ.get(VARIABLE)
+    named = os.environ.get(variable)
     if named:
         return Path(named)
     root, cargo = checkout(), shutil.which("cargo")
     if root is None or cargo is None:
         missing = "cargo is missing" if root else "there is no source tree here"
-        hint = f"run it from a checkout with Rust installed, or set `{VARIABLE}` to the built program"
-        raise Fault(FaultKind.UNSUPPORTED, "The load generator is not built", why=missing, hint=hint)
-    built = subprocess.run([cargo, *_BUILD], cwd=root, capture_output=True, text=True, check=False)
+        hint = f"run it from a checkout with Rust installed, or set `{variable}` to the built program"
+        raise Fault(FaultKind.UNSUPPORTED, f"The program `{name}` is not built", why=missing, hint=hint)
+    command = [cargo, *_BUILD, package, "--example", name]
+    built = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if built.returncode != 0:
         last = built.stderr.strip().splitlines()[-1:] or ["cargo says nothing"]
-        raise Fault(FaultKind.FAILED, "The load generator does not build", why=last[0])
+        raise Fault(FaultKind.FAILED, f"The program `{name}` does not build", why=last[0])
     target = Path(os.environ.get("CARGO_TARGET_DIR") or root / "target")
-    return target / "release/examples" / _EXAMPLE
+    return target / "release/examples" / name

@@ -70,3 +70,37 @@ def run(
     output.table(*report.requirement_table(plan, measurements))
     output.note("CPU-s/GB is client + edge. Medians of all rounds; ratios are medians of each round's own ratio.")
     output.answer(report.SCHEMA, content)
+
+
+@bench.command()
+@click.option("--rounds", type=click.IntRange(1, 1000), default=20, show_default=True, help="Turns of each of the two.")
+@click.option(
+    "--megabytes", type=click.IntRange(1, 10_000), default=64, show_default=True, help="Data of a turn, each suite."
+)
+@click.option(
+    "--handshakes", type=click.IntRange(1, 100_000), default=200, show_default=True, help="Of a turn, each group."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the JSON there too."
+)
+@command_output
+def tls(output: Output, rounds: int, megabytes: int, handshakes: int, out: Path | None) -> None:
+    """Measure own TLS beside rustls: record layer and handshakes, CPU time, in turns in one process.
+
+    Example: rozaneh bench tls --rounds 40
+    """
+    from rozaneh.bench import report
+    from rozaneh.bench import tls as work
+
+    job = work.Job(rounds, megabytes, handshakes)
+    machine = report.machine()
+    figures = work.measure(work.find(), job)
+    content = work.content(job, machine, figures)
+    if out is not None:
+        document = json.dumps({"schema": work.SCHEMA, **content}, indent=2)
+        out.write_text(document + "\n", encoding="utf-8")
+    for head, rows in work.tables(figures):
+        output.table(head, rows)
+        output.data("")
+    output.note("CPU time of one thread. Medians of all rounds; ratios are medians of each round's own ratio.")
+    output.answer(work.SCHEMA, content)
