@@ -72,7 +72,7 @@ impl Shared {
         let shapes = Shapes::new();
         covers.insert(key, Arc::downgrade(&shapes));
         let watch = watch(core, tag);
-        tokio::spawn(Arc::clone(&shapes).study(cover, names.to_vec(), LEARN_EVERY, move |event| watch(event)));
+        tokio::spawn(Arc::clone(&shapes).study(cover, names.to_vec(), LEARN_EVERY, watch));
         shapes
     }
 }

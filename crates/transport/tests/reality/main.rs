@@ -2,5 +2,6 @@
 
 mod covers;
 mod friends;
+mod real;
 mod rig;
 mod strangers;
