@@ -74,6 +74,12 @@ def test_a_wrong_clock_is_corrected_once_and_the_same_way_tried_again() -> None:
 
 
 def test_a_clock_that_is_right_or_unknown_is_not_the_reason() -> None:
+    (last,) = play(machine(A), c.Start(), c.ProbeFailed("cover"))
+    assert isinstance(last, c.GiveUp)
+    assert "clock" in last.fault.why
+    (last,) = play(machine(A), c.Start(), c.ProbeFailed("cover", 0))
+    assert isinstance(last, c.GiveUp)
+    assert "clock" not in last.fault.why
     for failed in (c.ProbeFailed("cover"), c.ProbeFailed("cover", c.CLOCK_OFF), c.ProbeFailed("cover", -c.CLOCK_OFF)):
         assert play(machine(), c.Start(), failed) == [c.Probe(1)]
     assert play(machine(), c.Start(), c.ProbeFailed("tls", 1000)) == [c.Probe(1)]
@@ -106,6 +112,7 @@ def test_a_clock_that_jumps_while_serving_is_corrected_again() -> None:
         (["tls", "auth"], FaultKind.EDGE_REFUSED),
         (["tls", "cover"], FaultKind.EDGE_REFUSED),
         (["cover", "pin"], FaultKind.INTERFERENCE),
+        (["cover", "certificate"], FaultKind.INTERFERENCE),
         (["roster", "connect"], FaultKind.EDGE_UNREACHABLE),
         ([], FaultKind.EDGE_UNREACHABLE),
         (["something new"], FaultKind.EDGE_UNREACHABLE),

@@ -450,6 +450,17 @@ def test_a_wrong_clock_is_told_and_corrected_for_reality_alone(world: World, off
     assert [text for text in world.warned if ("behind" if offset > 0 else "ahead") in text]
 
 
+def test_a_certificate_nobody_would_accept_points_to_the_clock_too(world: World) -> None:
+    world.invite = invite(REALITY)
+    world.net.broken[REALITY.last.get("address") or ""] = "pin"
+    fault = world.refused()
+    assert fault.kind is FaultKind.INTERFERENCE
+    assert "clock" in fault.what
+    world.invite = invite(FIRST)
+    world.net.broken[FIRST.last.get("address") or ""] = "pin"
+    assert "clock" not in world.refused().what
+
+
 def test_a_key_that_does_not_fit_is_told_and_the_other_way_used(world: World) -> None:
     world.invite = invite(REALITY, FIRST)
     world.reality_edge(REALITY, None, key=bytes(range(1, 33)))

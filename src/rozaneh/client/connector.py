@@ -244,6 +244,8 @@ class Connector:
             self._corrected = True
             self._offset = cast(int, event.offset)
             return [Correct(self._offset), Probe(self._order[self._at])]
+        if event.stage == "cover" and event.offset is None:
+            return self._next_way(ProbeFailed("undated cover"))
         return self._next_way(event)
 
     def _next_way(self, event: Event) -> list[Command]:
@@ -326,11 +328,20 @@ def explain(stages: Sequence[str]) -> Fault:
             "Somebody else answers in the edge's place",
             why="the certificate is not the one in the invite",
         )
-    if "cover" in stages:
+    if "certificate" in stages:
+        return Fault(
+            FaultKind.INTERFERENCE,
+            "Somebody else answers in the edge's place, or this device's clock is far off",
+            why="the certificate is neither the edge's nor one that a browser would accept today",
+            hint="check the date and time; if they are right, try another network",
+        )
+    if "cover" in stages or "undated cover" in stages:
+        clock = "" if "cover" in stages else "this device's clock is wrong, "
         return Fault(
             FaultKind.EDGE_REFUSED,
             "The website in front of the edge answered, and not the edge",
-            why="the key or the name in the invite does not fit it any more, or it accepts nobody right now",
+            why=f"{clock}the key or the name in the invite does not fit it any more, or it accepts nobody right now",
+            hint="check the date and time, then ask for a new invite" if clock else None,
         )
     if "tls" in stages:
         return Fault(

@@ -17,7 +17,7 @@ import msgspec
 
 from rozaneh.client import memory as mem
 from rozaneh.client.connector import CLOCK_OFF, explain
-from rozaneh.client.runtime import PROBE_SECONDS, candidates_for, clock_offset, span, tag_of
+from rozaneh.client.runtime import PROBE_SECONDS, candidates_for, clock_offset, span, stage_of, tag_of
 from rozaneh.client.upstreams import looks, to_upstream
 from rozaneh.core.addresses import Endpoint
 from rozaneh.core.clock import Clock
@@ -145,6 +145,8 @@ def diagnose(
     candidates = candidates_for(invite, verified, memory.last_good)
     probes = _probe(invite, [x.way for x in candidates], clock, engine)
     endpoints = [Endpoint.parse(x.way.last.get("address") or "") for x in candidates]
+    stages = [stage_of(probe, x.way) for probe, x in zip(probes, candidates, strict=True)]
+    probes = [msgspec.structs.replace(probe, stage=stage) for probe, stage in zip(probes, stages, strict=True)]
     return [check_clock(clock.now(), probes, known), check_network(endpoints), check_names(resolve), check_edge(probes)]
 
 

@@ -133,6 +133,15 @@ def clock_offset(probe: ProbeResult, now: int) -> int | None:
     return probe.server_date - now if probe.stage == "cover" and probe.server_date is not None else None
 
 
+def stage_of(probe: ProbeResult, way: Way) -> str:
+    """How far a way came, in the connector's words.
+
+    Behind REALITY nothing is pinned: there the engine's ``pin`` says that the certificate was neither the edge's nor
+    one that a browser would accept, which it also finds where this device's date lies outside the certificate's.
+    """
+    return "certificate" if probe.stage == "pin" and way.last.transport.name.endswith("+reality") else probe.stage
+
+
 def span(seconds: int) -> str:
     """A length of time as a person says it."""
     seconds = abs(seconds)
@@ -257,7 +266,8 @@ class ClientRuntime:
                 self._say(f"Trying way {index + 1} of {len(self._candidates)}, usually under 10 s")
                 probe = await asyncio.to_thread(self._engine.probe, tag_of(index), PROBE_SECONDS)
                 self._watch_clock(probe)
-                return c.ProbeOk() if probe.ok else c.ProbeFailed(probe.stage, clock_offset(probe, self._clock.now()))
+                stage = stage_of(probe, self._candidates[index].way)
+                return c.ProbeOk() if probe.ok else c.ProbeFailed(stage, clock_offset(probe, self._clock.now()))
             case c.Fetch(index):
                 return await self._fetch(index)
             case c.Adopt(candidates):
