@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import venv
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.interop.alone import ROOT
 from tests.interop.origin import Origin
 from tests.interop.rig import (
     ALICE,
@@ -81,4 +84,27 @@ def tools() -> Path:
     """Where programs live that are built or fetched for tests only."""
     folder = Path(__file__).parents[2] / ".tools"
     folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def peers(tools: Path) -> Path:
+    """An environment with the pinned peers: made when it is not there, brought up to date when the pins have changed.
+
+    Never emptied: the folder may be a link to one that others are using at this moment.
+    """
+    folder = tools / "peers"
+    done = folder / "installed"
+    wanted = (ROOT / "requirements" / "peers.txt").read_text()
+    if not done.exists() or done.read_text() != wanted:
+        if not (folder / "bin" / "python").exists():
+            venv.create(folder, with_pip=True)
+        pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run(
+            [*pip, "--require-hashes", "-r", ROOT / "requirements" / "peers.txt"],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            timeout=300,
+        )
+        done.write_text(wanted)
     return folder
