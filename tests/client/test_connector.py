@@ -64,6 +64,19 @@ def test_a_refused_invite_is_not_tried_again() -> None:
     assert last.fault.kind is FaultKind.EDGE_REFUSED
 
 
+def test_a_way_that_was_not_dialled_so_soon_again_has_not_failed() -> None:
+    m = machine(A)
+    for turn in range(5):
+        *told, rest = play(m, c.TimerFired() if turn else c.Start(), c.ProbeFailed("busy"))
+        assert rest == c.Rest(10.0)
+        assert [type(command) for command in told] == ([] if turn else [c.Warn])
+    assert play(m, c.TimerFired(), c.ProbeOk(), c.RosterUnchanged()) == [c.Serve(0)]
+    assert isinstance(play(m, c.CarrierFailed(), c.ProbeFailed("busy"))[0], c.Warn)
+    # Another way that works is taken meanwhile, and one that refuses us does not end what may work in a minute.
+    assert play(machine(), c.Start(), c.ProbeFailed("busy"), c.ProbeOk(), c.RosterMissing()) == [c.Serve(1)]
+    assert isinstance(play(machine(), c.Start(), c.ProbeFailed("busy"), c.ProbeFailed("auth"))[-1], c.Rest)
+
+
 def test_a_wrong_clock_is_corrected_once_and_the_same_way_tried_again() -> None:
     for offset in (c.CLOCK_OFF + 1, -c.CLOCK_OFF - 1, 40 * 365 * 86_400):
         m = machine()
@@ -213,6 +226,10 @@ EVENTS: tuple[c.Event, ...] = (
     c.ProbeOk(),
     c.ProbeFailed("connect"),
     c.ProbeFailed("auth"),
+    c.ProbeFailed("busy"),
+    c.ProbeFailed("cover"),
+    c.ProbeFailed("cover", 3600),
+    c.ProbeFailed("cover", -3600),
     c.RosterNew((A,)),
     c.RosterNew((OLD,)),
     c.RosterNew((D, B, OLD)),

@@ -31,6 +31,7 @@ from rozaneh.ways.grammar import Way
 
 ROUNDS_BEFORE_GIVING_UP = 2  # at the start a person waits: two rounds, then the truth
 _FIRST_REST = 2.0
+_PACE = 20.0  # within the minute in which a browser opens no third connection to one edge, a few looks are enough
 CLOCK_OFF = 90  # the edge takes ±120 s; the rest is for the way there and for whole seconds
 _LONGEST_REST = 60.0  # a phone that comes out of a tunnel is back within a minute
 
@@ -215,6 +216,7 @@ class Connector:
         self._adopted = 0
         self._offset = 0
         self._corrected = False
+        self._paced = False
 
     def feed(self, event: Event) -> list[Command]:
         """What to do now that ``event`` has happened."""
@@ -254,6 +256,8 @@ class Connector:
         if self._at < len(self._order):
             self.state = State.PROBING
             return [Probe(self._order[self._at])]
+        if "busy" in self._stages:
+            return self._wait_as_a_browser_would()
         self._rounds += 1
         fault = explain(self._stages)
         if not self._ever_served and (self._rounds >= ROUNDS_BEFORE_GIVING_UP or fault.kind is FaultKind.EDGE_REFUSED):
@@ -266,6 +270,15 @@ class Connector:
             commands.insert(0, Warn(fault))
         return commands
 
+    def _wait_as_a_browser_would(self) -> list[Command]:
+        """The engine refused to dial so soon again: nothing has failed, so the round does not count."""
+        self.state = State.RESTING
+        commands: list[Command] = [Rest(_PACE * (0.5 + self._jitter() / 2))]
+        if not self._paced:
+            self._paced = True
+            commands.insert(0, Warn(explain(["busy"])))
+        return commands
+
     def _serve(self, _: Event) -> list[Command]:
         index = self._order[self._at]
         if self.candidates[index].fetch_only:
@@ -274,6 +287,7 @@ class Connector:
         changed = self.served != index or self._rounds > 0
         self._rounds = 0
         self._adopted = 0
+        self._paced = False
         self._ever_served = True
         self.served = index
         return [Serve(index)] if changed else []
@@ -348,6 +362,13 @@ def explain(stages: Sequence[str]) -> Fault:
             FaultKind.INTERFERENCE,
             "The connection to the edge opened and then broke",
             why="TLS stopped after the first message; filtering by name looks like this",
+        )
+    if stages and all(stage == "busy" for stage in stages):
+        return Fault(
+            FaultKind.EDGE_UNREACHABLE,
+            "Waiting up to a minute before the next try",
+            why="two connections to one site within a minute is what browsers make, and a third would stand out",
+            hint="",
         )
     if "roster" in stages:
         return Fault(FaultKind.EDGE_UNREACHABLE, "The edge handed out no roster that may be used")
