@@ -28,6 +28,7 @@ from rozaneh.engine.config import (
     Counters,
     Direct,
     EngineConfig,
+    Event,
     H2Listener,
     RealityCover,
     RealityListener,
@@ -381,3 +382,33 @@ def test_a_cover_that_moves_is_followed(fronted: MadeEdge, monkeypatch: pytest.M
             await until(edge_up.engine, moved)
 
     asyncio.run(run())
+
+
+def test_trouble_with_the_cover_is_told_and_its_end_too(fronted: MadeEdge) -> None:
+    async def run() -> list[str]:
+        async with running(fronted) as edge_up:
+            heard = asyncio.Event()
+            loop = asyncio.get_running_loop()
+
+            def warn(text: str) -> None:
+                edge_up.warnings.append(text)
+                if "again" in text:
+                    loop.call_soon(heard.set)
+
+            edge_up.runtime._warn = warn
+            for kind in (
+                "listener",
+                "cover_learned",
+                "filter_lost",
+                "cover_unusable",
+                "cover_learned",
+                "something_new",
+            ):
+                edge_up.engine.emit(Event(kind=kind))
+            await asyncio.wait_for(heard.wait(), 10)
+            return edge_up.warnings
+
+    lost, unusable, again = asyncio.run(run())
+    assert "two minutes" in lost
+    assert "doctor" in unusable
+    assert "readers get in" in again

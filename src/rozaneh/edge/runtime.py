@@ -53,6 +53,14 @@ RENEW_SECONDS = 600.0
 DRAIN_SECONDS = 600.0  # a page or a download ends in this time; a chat that stays open does not hold up an upgrade
 _EVENT_BATCH = 256
 _EVENT_WAIT = 0.5  # how long a stop may wait for the thread that listens to the engine
+# What the engine says of a REALITY listener (it repeats itself seldom), in words for the operator.
+_TROUBLE = {
+    "cover_unreachable": "The cover cannot be connected to: readers and visitors are hung up on. Start the web server",
+    "cover_unusable": "The cover's TLS cannot be borrowed, so readers meet it like anybody else. Run `rozaneh doctor`",
+    "filter_refuses": "The list of recent first messages is full or cannot be written, so readers meet the cover."
+    " Check the disk",
+    "filter_lost": "The list of recent first messages was lost: for two minutes readers may meet the cover",
+}
 _MAX_WORKERS = 8  # one relay thread saturates a small server's port
 
 
@@ -285,9 +293,15 @@ class EdgeRuntime:
             self._warn(f"Could not renew the roster or the certificate: {fault}")
 
     async def _events(self) -> None:
-        # Nothing in them concerns an operator yet; taking them keeps the engine's bounded queue from counting losses.
+        trouble = False
         while True:
-            await asyncio.to_thread(self._engine.events, _EVENT_BATCH, _EVENT_WAIT)
+            for event in await asyncio.to_thread(self._engine.events, _EVENT_BATCH, _EVENT_WAIT):
+                if event.kind == "cover_learned" and trouble:
+                    trouble = False
+                    self._warn("The cover answers as it should again: readers get in")
+                elif event.kind in _TROUBLE:
+                    trouble = trouble or event.kind.startswith("cover_")
+                    self._warn(_TROUBLE[event.kind])
 
     def _on_poke(self, _: Mapping[str, Any]) -> dict[str, Any]:
         self._refresh()
