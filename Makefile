@@ -89,6 +89,7 @@ $(VENV)/.ready: $(VENV)/.python pyproject.toml $(RUST)
 demo: setup
 	$(call debian,$(DEMO_PACKAGES))
 	$(BIN)/rozaneh lab demo --out demo/out
+	$(BIN)/rozaneh lab demo --out demo/out/h2+reality --way h2+reality
 
 test: lint check-rust check-python
 

@@ -21,12 +21,13 @@ def rozaneh(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
 
 
-def test_the_main_job_end_to_end(tmp_path: Path) -> None:
-    done = rozaneh("lab", "demo", "--out", str(tmp_path / "out"))
+@pytest.mark.parametrize("way", ["h2+tls", "h2+reality"])
+def test_the_main_job_end_to_end(tmp_path: Path, way: str) -> None:
+    done = rozaneh("lab", "demo", "--out", str(tmp_path / "out"), "--way", way)
     assert done.returncode == 0, done.stderr
     *table, last = done.stdout.splitlines()
     summary: dict[str, Any] = json.loads(last)
-    assert summary["schema"] == "rozaneh.demo/1"
+    assert (summary["schema"], summary["way"]) == ("rozaneh.demo/1", way)
     assert {key: summary[key] for key in demo.PROMISES} == dict.fromkeys(demo.PROMISES, True)
     assert [page["direct"]["rule"] for page in summary["pages"]] == ["IR-01", "IR-03", "IR-12", "IR-02"]
     assert [page["edge"]["status"] for page in summary["pages"]] == [200] * 4

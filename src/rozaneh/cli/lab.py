@@ -22,6 +22,7 @@ from rozaneh.cli.lab_tell import tell
 from rozaneh.cli.options import command_output
 from rozaneh.cli.output import Output
 from rozaneh.core.errors import Fault, FaultKind
+from rozaneh.core.settings import EDGE_WAYS
 
 if TYPE_CHECKING:
     from rozaneh.lab.profiles.explanation import ParameterRow, RuleRow
@@ -177,8 +178,11 @@ def _pairs(output: Output, pairs: list[tuple[str, str]] | tuple[tuple[str, str],
     metavar="DIR",
     help="Where screenshots, captures and the summary go.",
 )
+@click.option(
+    "--way", type=click.Choice(EDGE_WAYS), default=EDGE_WAYS[0], show_default=True, help="How the edge is reached."
+)
 @command_output
-def demo(output: Output, out: Path) -> None:
+def demo(output: Output, out: Path, way: str) -> None:
     """Show four blocked pages, then open them through an edge.
 
     Example: rozaneh lab demo --out demo/out
@@ -186,7 +190,7 @@ def demo(output: Output, out: Path) -> None:
     with faults():
         from rozaneh.lab import demo as show
 
-        summary = show.run(out, output.note)
+        summary = show.run(out, output.note, way=way)
     output.note("")
     output.table(("page", "directly", "through the edge"), [_row(page) for page in summary["pages"]])
     output.note(f"Screenshots, captures and summary: `{out}`")

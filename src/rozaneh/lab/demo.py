@@ -41,14 +41,14 @@ class DemoFailed(Exception):
     """A step did not do what it must; the text says which one, and what it wrote."""
 
 
-def run(out: Path, say: Say, scenario: str = "four_blocks") -> dict[str, Any]:
-    """Runs the demo, leaves screenshots, captures and `summary.json` in `out`, and returns the summary."""
+def run(out: Path, say: Say, scenario: str = "four_blocks", way: str = "h2+tls") -> dict[str, Any]:
+    """Runs the demo, the edge reached by `way`; leaves screenshots, captures and `summary.json` in `out`, returns it."""
     out = out.absolute()
     out.mkdir(parents=True, exist_ok=True)
     for old in [*out.glob("*.png"), *(out / name for name in _KEPT)]:
         old.unlink(missing_ok=True)
     began = time.monotonic()
-    summary = isolate.run(lambda: _inside(out, say, scenario))
+    summary = isolate.run(lambda: _inside(out, say, scenario, way))
     summary["seconds"] = round(time.monotonic() - began, 1)
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return summary
@@ -72,7 +72,7 @@ def unexpected(summary: dict[str, Any], scenario: scenarios.Scenario) -> list[st
     return found
 
 
-def _inside(out: Path, say: Say, name: str) -> dict[str, Any]:
+def _inside(out: Path, say: Say, name: str, way: str) -> dict[str, Any]:
     scenario = scenarios.load(name)
     data = worlds.load(scenario.world)
     say(f"World {data.name}: {data.summary}")
@@ -88,7 +88,7 @@ def _inside(out: Path, say: Say, name: str) -> dict[str, Any]:
         direct_ended = time.time()
 
         say("The commands of the operator and of the reader:")
-        people = _People(world, say)
+        people = _People(world, say, way)
         proxy = people.set_up()
 
         say("Through the edge, in Chromium:")
@@ -113,6 +113,7 @@ def _inside(out: Path, say: Say, name: str) -> dict[str, Any]:
     control_fine = straight_before > 0 and all(seen_directly[site] and asked_directly[site] for site in names)
     return {
         "schema": SCHEMA,
+        "way": way,
         "blocked_directly": all(result.verdict == "blocked" and result.expected for result in direct),
         "opened_through_edge": all(result.verdict == "works" for result in through),
         "no_name_in_the_clear": control_fine
@@ -175,6 +176,7 @@ class _People:
 
     world: Raised
     say: Say
+    way: str
     shown: list[str] = field(default_factory=list)
     running: list[Process] = field(default_factory=list)
 
@@ -184,7 +186,7 @@ class _People:
         address = data.addresses(data.edge)[0]
         host = data.node(data.edge).names[0]
         home = ["--dir", str(edge.home / "edge")]
-        self._run(edge, ["edge", "init", *home, "--listen", f"{address}:443", "--host", host, "--way", "h2+tls"])
+        self._run(edge, ["edge", "init", *home, "--listen", f"{address}:443", "--host", host, "--way", self.way])
         self._start(edge, ["edge", "up", *home, "--json"])
         invite = self._run(edge, ["invite", "new", *home]).strip()
         if not invite.startswith("rozaneh:") or "\n" in invite:
