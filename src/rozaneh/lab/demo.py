@@ -42,7 +42,7 @@ class DemoFailed(Exception):
 
 
 def run(out: Path, say: Say, scenario: str = "four_blocks", way: str = "h2+tls") -> dict[str, Any]:
-    """Runs the demo, the edge reached by `way`; leaves screenshots, captures and `summary.json` in `out`, returns it."""
+    """Runs the demo, the edge reached by `way`; leaves pictures, captures and the summary in `out`, and returns it."""
     out = out.absolute()
     out.mkdir(parents=True, exist_ok=True)
     for old in [*out.glob("*.png"), *(out / name for name in _KEPT)]:
