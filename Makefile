@@ -51,7 +51,7 @@ endef
 DEMO_PACKAGES := nginx=nginx-light chromium=chromium certutil=libnss3-tools ip=iproute2 nsenter=util-linux curl=curl
 TEST_PACKAGES := $(DEMO_PACKAGES) strace=strace ping=iputils-ping setpriv=util-linux openssl=openssl \
                  ss-server=shadowsocks-libev obfs4proxy=obfs4proxy wireguard-go=wireguard-go wg=wireguard-tools iodine=iodine \
-                 stunnel4=stunnel4 microsocks=microsocks
+                 stunnel4=stunnel4 microsocks=microsocks gnutls-serv=gnutls-bin
 BENCH_PACKAGES := $(TEST_PACKAGES) haproxy=haproxy
 
 # ---- set-up ----
