@@ -136,6 +136,7 @@ evidence: setup $(TOOLS)/peers/.ready
 	$(call debian,$(BENCH_PACKAGES))
 	mkdir -p docs/evidence
 	$(BIN)/rozaneh bench run --rounds 5 --out docs/evidence/bench
+	$(BIN)/python -m tests.interop.reality_table $(TOOLS)/peers docs/evidence
 	$(BIN)/rozaneh lab verify
 	$(BIN)/rozaneh lab run --profile all --subject all --out lab-run
 	cp lab-run/index.html docs/evidence/lab.html

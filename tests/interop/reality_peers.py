@@ -55,6 +55,8 @@ class Client:
     keys: Keys
     fingerprint: str = "chrome"
     server_name: str = SERVER_NAME
+    #: A flow to ask for, such as `xtls-rprx-vision`.
+    flow: str = ""
     #: The server's ML-DSA-65 public key in base64url; Xray only.
     mldsa_verify: str = ""
 
@@ -107,7 +109,7 @@ def xray_clients(clients: list[Client]) -> str:
         }
         if client.mldsa_verify:
             reality["mldsa65Verify"] = client.mldsa_verify
-        user = {"id": client.keys.uuid, "encryption": "none"}
+        user = {"id": client.keys.uuid, "encryption": "none", "flow": client.flow}
         outbounds.append(
             {
                 "tag": f"out{index}",
@@ -121,9 +123,9 @@ def xray_clients(clients: list[Client]) -> str:
     return json.dumps({"log": {"loglevel": "info"}, "inbounds": inbounds, "outbounds": outbounds, "routing": routing})
 
 
-def singbox_servers(servers: list[Server]) -> str:
-    """sing-box, one inbound each."""
-    inbounds = [
+def singbox_servers(servers: list[Server], more: list[Document]) -> str:
+    """sing-box, one inbound each, and others."""
+    inbounds: list[Document] = [
         {
             "type": "vless",
             "tag": f"in{index}",
@@ -143,7 +145,19 @@ def singbox_servers(servers: list[Server]) -> str:
         }
         for index, server in enumerate(servers)
     ]
-    return json.dumps({"log": {"level": "info"}, "inbounds": inbounds, "outbounds": [{"type": "direct"}]})
+    return json.dumps({"log": {"level": "info"}, "inbounds": [*inbounds, *more], "outbounds": [{"type": "direct"}]})
+
+
+def singbox_plain(port: int, uuid: str, cert: str, key: str) -> Document:
+    """VLESS inside TLS with a certificate of the server's own."""
+    return {
+        "type": "vless",
+        "tag": "plain",
+        "listen": "127.0.0.1",
+        "listen_port": port,
+        "users": [{"name": "u", "uuid": uuid}],
+        "tls": {"enabled": True, "server_name": SERVER_NAME, "certificate_path": cert, "key_path": key},
+    }
 
 
 def singbox_cover(port: int, http: int, cert: str, key: str) -> Document:
@@ -179,6 +193,7 @@ def singbox_clients(clients: list[Client]) -> str:
                 "server": "127.0.0.1",
                 "server_port": client.server,
                 "uuid": client.keys.uuid,
+                "flow": client.flow,
                 "packet_encoding": "",
                 "tls": {
                     "enabled": True,
@@ -249,6 +264,7 @@ def mihomo_clients(clients: list[Client]) -> str:
                 "server": "127.0.0.1",
                 "port": client.server,
                 "uuid": client.keys.uuid,
+                "flow": client.flow,
                 "network": "tcp",
                 "udp": True,
                 "packet-encoding": "",

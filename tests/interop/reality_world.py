@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -27,7 +29,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.interop import reality_peers as peers
 from tests.interop.flights import Watch
-from tests.interop.nginx_oracle import Nginx, free_port
+from tests.interop.nginx_oracle import Nginx
 from tests.interop.origin import Origin, content_hash
 from tests.interop.programs import Refused, association, fetch, tunnel, unwrap, wrap
 from tests.interop.reality_peers import SERVER_NAME, Client, Keys, Server
@@ -39,6 +41,9 @@ SMALL, LARGE = 1_000, 10_000_000
 PARALLEL = 8
 LOOK = "chromium"
 COVER_PAGE = "the cover\n"
+#: Below what Linux gives to connections (32,768 and up), so that none of them takes a port before its program does; and
+#: in this namespace nobody else listens.
+PORTS = itertools.count(20_000)
 
 #: Runs a configuration inside the interpreter that has the extension. Neither of them heeds SIGTERM.
 _RUN = {
@@ -102,10 +107,11 @@ class World:
         root.mkdir()
         (root / "index.html").write_text(COVER_PAGE)
         certificates(self.folder)
-        ports = {name: free_port() for name in ("nginx", "retry", "long")}
-        nginx = Nginx(self.folder / "nginx", root, extra=_COVERS.format(folder=self.folder, root=root, **ports)).start()
+        ports = {name: next(PORTS) for name in ("nginx", "retry", "long")}
+        extra = _COVERS.format(folder=self.folder, root=root, **ports)
+        nginx = Nginx(self.folder / "nginx", root, extra=extra, plain_port=next(PORTS)).start()
         self.stack.callback(nginx.stop)
-        go = free_port()
+        go = next(PORTS)
         inbound = peers.singbox_cover(
             go, nginx.plain_port, str(self.folder / "short.pem"), str(self.folder / "leaf.key")
         )
@@ -135,12 +141,19 @@ class World:
 
     def servers(self) -> dict[str, Server]:
         """Everybody's server before every cover, and one of Xray's with an ML-DSA-65 key."""
-        build = {"xray": peers.xray_servers, "singbox": peers.singbox_servers, "mihomo": peers.mihomo_servers}
+        self.plain = next(PORTS)
+        cert, key = (str(self.folder / name) for name in ("short.pem", "leaf.key"))
+        inbound = peers.singbox_plain(self.plain, self.keys.uuid, cert, key)
+        build: dict[str, Callable[[list[Server]], str]] = {
+            "xray": peers.xray_servers,
+            "singbox": lambda servers: peers.singbox_servers(servers, [inbound]),
+            "mihomo": peers.mihomo_servers,
+        }
         made: dict[str, Server] = {}
         for kind, config in build.items():
-            mine = {f"{kind} {cover}": Server(free_port(), self.covers[cover], self.keys) for cover in ("nginx", "go")}
+            mine = {f"{kind} {cover}": Server(next(PORTS), self.covers[cover], self.keys) for cover in ("nginx", "go")}
             if kind == "xray":
-                mine["xray long mldsa"] = Server(free_port(), self.covers["long"], self.keys, mldsa_seed=self.seed)
+                mine["xray long mldsa"] = Server(next(PORTS), self.covers["long"], self.keys, mldsa_seed=self.seed)
             self.start(f"{kind}-server", kind, config(list(mine.values())), next(iter(mine.values())).port)
             made |= mine
         return made
@@ -181,9 +194,18 @@ class World:
         }
         return self.stack.enter_context(Running(document))
 
-    def reader(self, server: int, *, keys: Keys | None = None, name: str = SERVER_NAME, mldsa: str = "") -> Running:
-        """A reader's end of ours."""
+    def reader(
+        self, server: int, *, keys: Keys | None = None, name: str = SERVER_NAME, mldsa: str = "", plain: bool = False
+    ) -> Running:
+        """A reader's end of ours; `plain` is TLS with the server's own certificate."""
         keys = keys or self.keys
+        reality = {
+            "type": "reality",
+            "public_key": keys.public,
+            "short_id": keys.short_id,
+            "mldsa65": mldsa or None,
+            "clock_offset_s": 0,
+        }
         upstream = {
             "tag": "way",
             "type": "vless",
@@ -191,13 +213,7 @@ class World:
             "server_name": name,
             "id": keys.uuid,
             "look": LOOK,
-            "security": {
-                "type": "reality",
-                "public_key": keys.public,
-                "short_id": keys.short_id,
-                "mldsa65": mldsa or None,
-                "clock_offset_s": 0,
-            },
+            "security": {"type": "tls", "ca_file": str(self.folder / "root.pem")} if plain else reality,
         }
         document = {
             "schema": "rozaneh.engine/1",
@@ -231,6 +247,20 @@ class World:
             large = pool.submit(self.fetched, port, LARGE)
             others = [pool.submit(self.fetched, port, SMALL * (n + 1)) for n in range(PARALLEL)]
             return large.result() and all(other.result() for other in others)
+
+    def halves(self, port: int) -> bool:
+        """Whether a program may end its half, and hears all of the other half to its orderly end."""
+        sent = os.urandom(100_000)
+        try:
+            with tunnel(("127.0.0.1", port), "127.0.0.1", self.origin.digest) as sock:
+                sock.sendall(sent)
+                sock.shutdown(socket.SHUT_WR)
+                got = b""
+                while part := sock.recv(4096):
+                    got += part
+        except (OSError, Refused):
+            return False
+        return got.decode() == hashlib.sha256(sent).hexdigest()
 
     def echoed(self, port: int) -> bool:
         """Whether datagrams come back."""
@@ -303,12 +333,12 @@ def run(world: World) -> dict[str, Any]:
     for kind, fingerprints in FINGERPRINTS.items():
         for cover in ("nginx", "go"):
             for fingerprint in fingerprints:
-                client = Client(free_port(), watches[cover].port, world.keys, fingerprint=fingerprint)
+                client = Client(next(PORTS), watches[cover].port, world.keys, fingerprint=fingerprint)
                 wanted[f"{kind} {fingerprint} to us, {cover}"] = (kind, client)
         for name, server in servers.items():
             if not server.mldsa_seed:
-                wanted[f"{kind} to {name}"] = (kind, Client(free_port(), server.port, world.keys))
-        wanted[f"{kind} to us, retry"] = (kind, Client(free_port(), watches["retry"].port, world.keys))
+                wanted[f"{kind} to {name}"] = (kind, Client(next(PORTS), server.port, world.keys))
+        wanted[f"{kind} to us, retry"] = (kind, Client(next(PORTS), watches["retry"].port, world.keys))
         nginx = watches["nginx"].port
         other = Keys.make(world.keys.short_id, world.keys.uuid)
         for what, keys in {
@@ -316,15 +346,18 @@ def run(world: World) -> dict[str, Any]:
             "another key": replace(world.keys, public=other.public),
             "another id": replace(world.keys, uuid=str(uuid.uuid4())),
         }.items():
-            wanted[f"{kind} to us, {what}"] = (kind, Client(free_port(), nginx, keys))
-        name = Client(free_port(), nginx, world.keys, server_name="other.test")
+            wanted[f"{kind} to us, {what}"] = (kind, Client(next(PORTS), nginx, keys))
+        flow = Client(next(PORTS), nginx, world.keys, flow="xtls-rprx-vision")
+        wanted[f"{kind} to us, a flow"] = (kind, flow)
+        name = Client(next(PORTS), nginx, world.keys, server_name="other.test")
         wanted[f"{kind} to us, another name"] = (kind, name)
     for what, verify in {"mldsa": world.verify, "no mldsa": "", "another mldsa": another_mldsa()}.items():
-        client = Client(free_port(), watches["long"].port, world.keys, mldsa_verify=verify)
+        client = Client(next(PORTS), watches["long"].port, world.keys, mldsa_verify=verify)
         wanted[f"xray to us, {what}"] = ("xray", client)
     world.clients(wanted)
 
     readers = {f"us to {name}": world.reader(server.port) for name, server in servers.items()}
+    readers["us to singbox plain"] = world.reader(world.plain, plain=True)
     readers["us to us"] = world.reader(edges["go"].place[1])
     readers["us to xray, mldsa"] = world.reader(servers["xray long mldsa"].port, mldsa=world.verify)
     readers["us to xray, another mldsa"] = world.reader(servers["xray long mldsa"].port, mldsa=another_mldsa())
@@ -335,19 +368,30 @@ def run(world: World) -> dict[str, Any]:
     with ThreadPoolExecutor(16) as pool:
         fetched = dict(zip(ports, pool.map(world.fetched, ports.values()), strict=True))
     shares = {name: watch.shares() for name, watch in watches.items()}
-    served = {name: edge.user(ALICE)["down"] for name, edge in edges.items()}
+    bytes_down = {name: edge.user(ALICE)["down"] for name, edge in edges.items()}
     loaded = [f"{kind} chrome to us, go" for kind in FINGERPRINTS]
     loaded += ["us to us", *(f"us to {kind} go" for kind in FINGERPRINTS)]
     return {
         "fetched": fetched,
         "shares": shares,
-        "served": served,
+        "bytes_down": bytes_down,
         "loaded": {name: world.busy(ports[name]) for name in loaded},
+        "halves": {name: world.halves(ports[name]) for name in [*loaded, *(f"{k} to {k} go" for k in FINGERPRINTS)]},
         "echoed": {name: world.echoed(ports[name]) for name in loaded if not name.startswith("mihomo")},
         "probes": probes(world, edges["nginx"].place[1]),
         "cover": {name: page(edge.place[1], SERVER_NAME) for name, edge in edges.items()},
         "revoked": revoked(world, edges["go"], ports["xray chrome to us, go"]),
     }
+
+
+def served(case: str) -> bool:
+    """Whether a case of `fetched` should end with the page.
+
+    Xray from 26.9.8 on takes a hello without the hybrid share in front for a stranger's; mihomo and sing-box never send
+    it. That is why our server takes both.
+    """
+    refused_by_xray = case.startswith(("singbox to xray", "mihomo to xray"))
+    return not refused_by_xray and not any(word in case for word in ("another", "retry", "a flow"))
 
 
 def another_mldsa() -> str:

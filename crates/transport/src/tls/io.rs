@@ -248,13 +248,13 @@ impl Stream for TlsIo {
             if self.read_end {
                 return Poll::Ready(Ok(None));
             }
-            ready!(self.poll_read(cx))?;
-            if !self.traffic.pending().is_empty() {
-                // An answer to a key update. It goes with the next flush if the socket is full now.
+            if self.out.is_some() || !self.traffic.pending().is_empty() {
+                // An answer to a key update, which nobody else may come back to.
                 if let Poll::Ready(Err(error)) = self.poll_flush(cx) {
                     return Poll::Ready(Err(error));
                 }
             }
+            ready!(self.poll_read(cx))?;
         }
     }
 
