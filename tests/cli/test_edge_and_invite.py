@@ -47,6 +47,23 @@ def test_init_warns_of_what_opens_something(shell: Shell, tmp_path: Path) -> Non
     assert "127.0.0.0/8, 10.1.2.3/32" in result.stderr
 
 
+def test_init_says_how_readers_come_and_what_strangers_meet(shell: Shell, tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    where = ("--listen", "93.184.215.14:443", "--host", "news.example", "--cover", str(files))
+    result = shell("edge", "init", "--dir", str(tmp_path / "e"), *where, "--way", "h2+reality", "--json")
+    answer = json.loads(result.stdout)
+    assert (answer["way"], answer["cover"], answer["post_quantum"]) == ("h2+reality", str(files), False)
+    assert answer["pin"] is None
+    assert "Readers come by `h2+reality`" in result.stderr
+    assert "unusual" in result.stderr  # a certificate of its own making
+    link = shell("invite", "new", "--dir", str(tmp_path / "e")).stdout.strip()
+    assert decode(link).ways[0].last.transport.name == "h2+reality"
+    result = shell("edge", "init", "--dir", str(tmp_path / "f"), *where)
+    assert "Readers come by `h2+tls`" in result.stderr
+    assert "unusual" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -57,6 +74,12 @@ def test_init_warns_of_what_opens_something(shell: Shell, tmp_path: Path) -> Non
         ([*INIT, "--allow", "10.0.0.1/8"], 2),
         ([*INIT, "--cover", "/does/not/exist"], 3),
         ([*INIT, "--cover", "ftp://x"], 2),
+        ([*INIT, "--cover", "tls:127.0.0.1:1"], 3),
+        ([*INIT, "--cover", "tls:127.0.0.1"], 2),
+        ([*INIT, "--post-quantum"], 3),
+        ([*INIT[:4], "--way", "vless+reality"], 2),
+        ([*INIT[:4], "--way", "h2+reality", "--cover", "tls:127.0.0.1:1"], 3),
+        ([*INIT[:4], "--cover", "tls:nowhere.invalid:443"], 3),
         ([*INIT, "--cert", "/c"], 3),
         ([*INIT, "--cert", "/c", "--key", "/k"], 3),
         ([*INIT, "--egress", "host.example"], 2),

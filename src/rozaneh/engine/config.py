@@ -140,13 +140,15 @@ class RealitySecurity(
 ):
     """REALITY: the edge proves itself under the cover's certificate.
 
-    ``clock_offset_s`` is added to this device's clock for REALITY's timestamp and for nothing else.
+    ``clock_offset_s`` is added to this device's clock for REALITY's timestamp and for nothing else; ``ca_file`` holds the
+    roots by which a cover's own certificate is judged, the system's where there is none.
     """
 
     public_key: str
     short_id: str
     mldsa65: str | None = None
     clock_offset_s: int = 0
+    ca_file: str | None = None
 
     def __repr__(self) -> str:
         return "Reality([hidden])"
