@@ -48,7 +48,7 @@ def check_cover(settings: EdgeSettings) -> None:
         raise Fault(
             FaultKind.CONFIG,
             "`--post-quantum` needs a web server with a long certificate chain",
-            why="a site of the edge's own shows one short certificate" if settings.reality else "it is part of REALITY",
+            why="a site of the edge's own is not one" if settings.reality else "it is part of REALITY",
             hint="stand in front of one with `--way h2+reality --cover tls:HOST:PORT`, or leave it out",
         )
     elif cover is not None and "://" not in cover and not Path(cover).is_dir():

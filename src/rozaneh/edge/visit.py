@@ -53,8 +53,12 @@ class Visit:
 def visit(at: Endpoint, name: str, seconds: float = SECONDS) -> Visit | None:
     """Visit the server at ``at`` as ``name``; None when nothing there speaks TLS in time."""
     for strict in (True, False):
-        with contextlib.suppress(OSError, ValueError):  # ssl.SSLError is an OSError
+        try:
             return _visit(at, name, seconds, strict)
+        except TimeoutError:
+            return None  # whoever says nothing once says nothing twice
+        except (OSError, ValueError):  # ssl.SSLError is an OSError: perhaps it speaks, but not this
+            continue
     return None
 
 

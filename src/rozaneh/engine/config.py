@@ -140,8 +140,8 @@ class RealitySecurity(
 ):
     """REALITY: the edge proves itself under the cover's certificate.
 
-    ``clock_offset_s`` is added to this device's clock for REALITY's timestamp and for nothing else; ``ca_file`` holds the
-    roots by which a cover's own certificate is judged, the system's where there is none.
+    ``clock_offset_s`` is added to this device's clock for REALITY's timestamp and for nothing else; ``ca_file`` holds
+    the roots by which a cover's own certificate is judged, the system's where there is none.
     """
 
     public_key: str
