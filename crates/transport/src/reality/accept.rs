@@ -57,10 +57,9 @@ impl Edge {
         // A kernel that asks after a silent visitor would be one that the cover's is not.
         let _ = socket2::SockRef::from(&client).set_keepalive(false);
         // As a TCP proxy in front of a dead server: the connection is taken, and closed when the dial has failed.
-        let cover = match self.dialler.connect("", &[self.cover]).await {
-            Ok(cover) => cover,
-            Err(_) => return self.tell(Event::CoverUnreachable),
-        };
+        let dialled = self.dialler.connect("", &[self.cover]).await;
+        self.dialled(dialled.is_ok());
+        let Ok(cover) = dialled else { return };
         match Box::pin(self.meet(Pair::new(client, cover))).await {
             Met::Stranger(pair) => {
                 gate.next(Next::Fallback);

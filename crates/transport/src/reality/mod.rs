@@ -25,6 +25,7 @@ pub mod seen;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -46,7 +47,7 @@ const DIAL: Duration = Duration::from_secs(60);
 pub enum Event {
     /// The cover cannot be connected to: every visitor is hung up on.
     CoverUnreachable,
-    /// The cover's habits are known: friends are let in.
+    /// The cover's habits are known, and it is there (again): friends are let in.
     CoverLearned,
     /// The cover answers in a way that no friend can be answered in.
     CoverUnusable,
@@ -93,6 +94,8 @@ pub struct Edge {
     shapes: Arc<Shapes>,
     watch: Watch,
     told: Mutex<Vec<(Event, Instant)>>,
+    /// The last dial failed.
+    down: AtomicBool,
 }
 
 impl Edge {
@@ -100,7 +103,19 @@ impl Edge {
     pub fn new(settings: Settings) -> Arc<Self> {
         let Settings { keys, identity, cover, protocols, seen, shapes, watch } = settings;
         let dialler = Dialler::new(Options { timeout: DIAL, ..Options::default() });
-        Arc::new(Self { keys, identity, cover, dialler, protocols, seen, shapes, watch, told: Mutex::default() })
+        let (told, down) = (Mutex::default(), AtomicBool::new(false));
+        Arc::new(Self { keys, identity, cover, dialler, protocols, seen, shapes, watch, told, down })
+    }
+
+    /// Takes note of a dial: the operator hears when the cover is away, and when it is back.
+    fn dialled(&self, well: bool) {
+        if !well {
+            self.down.store(true, Ordering::Relaxed);
+            self.tell(Event::CoverUnreachable);
+        } else if self.down.swap(false, Ordering::Relaxed) {
+            self.told.lock().retain(|(event, _)| *event != Event::CoverUnreachable);
+            (self.watch)(Event::CoverLearned);
+        }
     }
 
     fn tell(&self, event: Event) {

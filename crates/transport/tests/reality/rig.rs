@@ -28,7 +28,7 @@ pub const NAME: &str = "news.test";
 pub const SHORT: [u8; 8] = [1, 2, 3, 4, 0, 0, 0, 0];
 const PRIVATE: [u8; 32] = [0x42; 32];
 /// Longest any single step may take on a loaded machine; reached only by a bug.
-const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = Duration::from_secs(30);
 
 pub async fn within<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(LIMIT, what).await.expect("this should not take so long")

@@ -193,14 +193,25 @@ async fn resets_pass_both_ways() {
 }
 
 #[tokio::test]
-async fn a_dead_cover_hangs_up_and_the_operator_hears_of_it_once() {
+async fn a_dead_cover_hangs_up_and_the_operator_hears_of_it_once_and_of_its_return() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.expect("bound").local_addr().expect("bound");
     let running = edge(nobody).await;
-    for _ in 0..3 {
-        let mut tcp = connect(running.address).await;
-        assert_eq!(rest_of(&mut tcp).await.0, b"");
-    }
+    let hang_up = async || {
+        for _ in 0..3 {
+            let mut tcp = connect(running.address).await;
+            assert_eq!(rest_of(&mut tcp).await.0, b"");
+        }
+    };
+    hang_up().await;
     assert_eq!(*running.counts.events.lock(), [Event::CoverUnreachable]);
+    let back = TcpListener::bind(nobody).await.expect("bound again");
+    let mut tcp = connect(running.address).await;
+    tcp.write_all(b"?").await.expect("written");
+    running.counts.until(|counts| counts.events.lock().last() == Some(&Event::CoverLearned)).await;
+    drop((back, tcp));
+    hang_up().await;
+    let all = [Event::CoverUnreachable, Event::CoverLearned, Event::CoverUnreachable];
+    assert_eq!(*running.counts.events.lock(), all);
 }
 
 #[tokio::test]
