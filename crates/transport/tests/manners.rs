@@ -1,11 +1,14 @@
 //! What a wire shows of a client: records, resumption, the question whether the edge lives, how many connections, the end.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use parking_lot::Mutex;
+use rozaneh_net::pool::Slice;
+use rozaneh_net::stream::Stream;
 use rozaneh_tls::hello::ClientHello;
 use rozaneh_transport::cover::Cover;
 use rozaneh_transport::h2::client::{Config, Way};
@@ -48,8 +51,18 @@ impl Gate for Echo {
     }
 
     fn next(&self, next: Next) {
-        if let Next::Tcp { reply, .. } = next {
-            tokio::spawn(reply.refuse(Refusal::Policy));
+        if let Next::Tcp { target, reply, .. } = next {
+            tokio::spawn(async move {
+                if target != Target::parse("echo.test:443").expect("a target") {
+                    return reply.refuse(Refusal::Policy).await;
+                }
+                let mut io = reply.accept(None).await.expect("accepted");
+                while let Ok(Some(chunk)) = poll_fn(|cx| io.poll_recv(cx, usize::MAX)).await {
+                    poll_fn(|cx| io.poll_ready(cx)).await.expect("room");
+                    io.send(chunk);
+                    poll_fn(|cx| io.poll_flush(cx)).await.expect("sent");
+                }
+            });
         }
     }
 }
@@ -190,6 +203,30 @@ async fn a_carrier_opens_and_ends_as_chromium_does_it() {
     let inside = said.inside();
     // GOAWAY has 17 bytes. Nothing like it or a `close_notify` went: the last words were acknowledgements.
     assert!(!inside.contains(&ALERT) && !inside.contains(&(17 + SEALED)), "{inside:?}");
+}
+
+#[tokio::test]
+async fn the_first_flights_with_payload_are_more_than_three_packets() {
+    let world = World::new().await;
+    let way = world.way(CHROMIUM, Habits::new(9, MINUTE));
+    let mut io = way.open(&Target::parse("echo.test:443").expect("a target")).await.expect("open");
+    for flight in 1..=12 {
+        poll_fn(|cx| io.poll_ready(cx)).await.expect("room");
+        io.send(Slice::copy_from(&[flight; 100]));
+        poll_fn(|cx| io.poll_flush(cx)).await.expect("sent");
+        let mut left = 100;
+        while left > 0 {
+            let chunk = poll_fn(|cx| io.poll_recv(cx, usize::MAX)).await.expect("received").expect("not the end");
+            assert!(chunk.iter().all(|byte| *byte == flight), "what fills up is not heard");
+            left -= chunk.len();
+        }
+    }
+    let said = world.until(0, |said| said.ended || !said.inside().is_empty()).await;
+    let fillers: Vec<_> = said.inside().into_iter().filter(|wire| *wire > 3_000).collect();
+    assert_eq!(fillers.len(), 8, "{fillers:?}");
+    assert!(fillers.iter().any(|wire| *wire != fillers[0]), "{fillers:?}");
+    // Padding of type 1 is 3 to 258 bytes of it, a frame's head 9.
+    assert!(fillers.iter().all(|wire| (4_600 - 400..4_600 + 1_400 + 2 * SEALED).contains(wire)), "{fillers:?}");
 }
 
 #[tokio::test]

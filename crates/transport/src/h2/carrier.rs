@@ -203,7 +203,7 @@ impl Carrier {
         let window = window.saturating_add(look.stream_update());
         let mut conn = Connection::client(http2, Limits::default());
         let opening = conn.out().len();
-        Self::with(conn, Some(Manners { opening, window, idle: look.idle() }))
+        Self::with(conn, Some(Manners { opening, window, idle: look.idle(), flights: 0 }))
     }
 
     fn with(conn: Connection, manners: Option<Manners>) -> Arc<Self> {

@@ -446,6 +446,7 @@ impl<R: Requests> Driver<R> {
                 shared.enqueue(id);
             }
         }
+        self.fill_up(shared);
         if self.plan.is_empty() && shared.may_close() && !self.goodbye {
             self.goodbye = true;
             if self.manners.is_none() {

@@ -254,6 +254,15 @@ impl Connection {
         }
     }
 
+    /// A frame of a type nobody knows, full of zeros, which every peer ignores (RFC 9113 section 5.5): it makes what goes
+    /// with it longer. At most the frame size that all peers take (section 4.2).
+    pub fn filler(&mut self, len: usize) {
+        if self.dead.is_none() {
+            let zeros = vec![0; len.min(16_384)];
+            frame::put(&mut self.out, kind::FILLER, 0, 0, &zeros);
+        }
+    }
+
     /// A PING; its answer is `Event::Pong` with the same bytes.
     pub fn ping(&mut self, opaque: [u8; 8]) {
         if self.dead.is_none() {

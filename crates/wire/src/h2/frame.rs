@@ -20,6 +20,8 @@ pub(super) mod kind {
     pub const GOAWAY: u8 = 0x7;
     pub const WINDOW_UPDATE: u8 = 0x8;
     pub const CONTINUATION: u8 = 0x9;
+    /// One of the types that are reserved to be ignored, 0x0b + 31 n (draft-bishop-httpbis-grease).
+    pub const FILLER: u8 = 0x2a;
 }
 
 pub(super) mod flag {
