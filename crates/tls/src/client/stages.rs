@@ -126,12 +126,15 @@ pub(super) struct WaitHello {
 
 impl WaitHello {
     fn take(self, core: &mut Core, channel: &mut Channel, bytes: &[u8], out: &mut Vec<u8>) -> Result<Stage, Error> {
-        let offered = &self.hello.offered;
-        Answer::settle(body(bytes), offered)?;
-        // Appendix D.4: before whatever we say next, a second hello, a second flight or an alert; and once.
-        channel.spec_due = self.retried.is_none() && !offered.session_id.is_empty();
-        channel.spec_allowed = true;
-        match Answer::parse(body(bytes), offered)? {
+        let (offered, retried) = (&self.hello.offered, self.retried.is_some());
+        if !retried {
+            Answer::settle(body(bytes), offered)?;
+            // Appendix D.4: before whatever we say next, a second hello, a second flight or an alert; and once.
+            channel.spec_due = !offered.session_id.is_empty();
+            channel.spec_allowed = true;
+        }
+        let parse = if retried { Answer::parse_again } else { Answer::parse };
+        match parse(body(bytes), offered)? {
             Answer::Retry(retry) => self.retry(core, channel, bytes, &retry, out),
             Answer::Hello(answer) => self.answer(core, channel, bytes, answer),
         }

@@ -44,7 +44,8 @@ fn world() -> Option<World> {
 /// Lengths of all records; none where they do not end together.
 fn lengths(mut bytes: &[u8]) -> Option<Vec<(u8, usize)>> {
     let mut all = Vec::new();
-    while let Some(header) = record::header(bytes, true).ok()? {
+    // The legacy version of a record before there are keys is the cover's business.
+    while let Some(header) = record::header(bytes, bytes.first() == Some(&content::APPLICATION_DATA)).ok()? {
         all.push((header.kind, header.wire()));
         bytes = bytes.get(header.wire()..)?;
     }

@@ -107,15 +107,27 @@ impl Answer {
     /// Parses the body against what was offered.
     ///
     /// # Errors
+    /// Those of [`Answer::settle`] and of [`Answer::parse_again`].
+    pub fn parse(body: &[u8], offered: &Offered) -> Result<Self, RemoteError> {
+        Self::settle(body, offered)?;
+        Self::parse_again(body, offered)
+    }
+
+    /// Parses the answer to a second hello, whose version the retry settled.
+    ///
+    /// # Errors
     /// The alerts of RFC 8446 sections 4.1.3, 4.1.4 and 4.2; but `decode_error` for a wrong legacy field, as BoringSSL
     /// (parse_server_hello_tls13 in ssl/tls13_client.cc).
-    pub fn parse(body: &[u8], offered: &Offered) -> Result<Self, RemoteError> {
+    pub fn parse_again(body: &[u8], offered: &Offered) -> Result<Self, RemoteError> {
         let parts = Parts::read(body)?;
-        parts.settle(offered)?;
         let Parts { legacy, random, session_id, suite, compression, extensions } = parts;
         let empty = extensions.all().is_empty();
         if legacy != version::TLS12 || compression != 0 || session_id != offered.session_id || empty {
             return Err(RemoteError::decode("version, compression or session id"));
+        }
+        let version = extensions.once(extension::SUPPORTED_VERSIONS)?.map(|data| data.rest());
+        if version != Some(&version::TLS13.to_be_bytes()) {
+            return Err(RemoteError::illegal("another version than before"));
         }
         if !offered.suites.contains(&suite) {
             return Err(RemoteError::illegal("a suite that was not offered"));
@@ -300,6 +312,12 @@ mod tests {
         assert_eq!(with(&[0, 43, 0, 2, 3, 4, 0, 43, 0, 2, 3, 4]), Err("illegal_parameter"));
         assert_eq!(with(&[0, 43, 0, 2, 3, 4, 0, 16, 0, 0]), Err("unsupported_extension"));
         assert_eq!(with(&[]), Err("protocol_version"));
+        // Behind a retry the version is settled.
+        for (extensions, alert) in [(&[][..], "decode_error"), (&[0, 43, 0, 2, 3, 3], "illegal_parameter")] {
+            let length = u16::try_from(extensions.len()).unwrap().to_be_bytes();
+            let body = [&[3, 3][..], &[1; 32], &[32], &[7; 32], &[0x13, 1, 0], &length, extensions].concat();
+            assert_eq!(Answer::parse_again(&body, &offered()).unwrap_err().alert.name(), alert);
+        }
         assert_eq!(with(&[0, 43, 0, 2, 3, 4, 0x12, 0x34, 0, 0]), Err("unsupported_extension"));
         assert_eq!(with(&[0, 43, 0, 3, 3, 4, 0]), Err("decode_error"));
     }
