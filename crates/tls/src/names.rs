@@ -46,6 +46,8 @@ pub mod extension {
     pub const RECORD_SIZE_LIMIT: u16 = 28;
     /// draft-ietf-tls-tlsflags.
     pub const FLAGS: u16 = 62;
+    /// RFC 9345.
+    pub const DELEGATED_CREDENTIAL: u16 = 34;
     pub const PRE_SHARED_KEY: u16 = 41;
     pub const EARLY_DATA: u16 = 42;
     pub const SUPPORTED_VERSIONS: u16 = 43;

@@ -271,7 +271,7 @@ fn a_forged_binder_is_fatal() {
 #[test]
 fn certificates_that_come_compressed() {
     let mut server = server_config();
-    let message = Certificate { chain: server.chain.clone(), ocsp: vec![] }.write().unwrap();
+    let message = Certificate { chain: server.chain.clone(), ocsp: vec![], ..Certificate::default() }.write().unwrap();
     let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
     zlib.write_all(&message[4..]).unwrap();
     server.compressed = Some((1, message.len() - 4, zlib.finish().unwrap()));

@@ -136,7 +136,7 @@ fn seeds() -> Vec<Vec<u8>> {
         alps: Some(b"settings".to_vec()),
         record_size_limit: Some(0x4001),
     };
-    let chain = Certificate { chain: server_config().chain, ocsp: vec![1, 2, 3] };
+    let chain = Certificate { chain: server_config().chain, ocsp: vec![1, 2, 3], ..Certificate::default() };
     let ticket =
         NewSessionTicket { lifetime: 7, age_add: 8, nonce: vec![1], ticket: vec![2; 40], max_early_data: Some(9) };
     let zlib = [0x78, 0xda, 0x03, 0x00, 0x00, 0x00, 0x00, 0x01];

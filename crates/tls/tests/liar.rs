@@ -96,7 +96,9 @@ impl Liar {
         Flight {
             extensions: EncryptedExtensions::default().write().unwrap(),
             before: Vec::new(),
-            chain: Certificate { chain: vec![self.chain.clone()], ocsp: vec![] }.write().unwrap(),
+            chain: Certificate { chain: vec![self.chain.clone()], ocsp: vec![], ..Certificate::default() }
+                .write()
+                .unwrap(),
             after: Vec::new(),
             scheme: scheme::ECDSA_P256_SHA256,
             spoil_finished: false,
@@ -514,4 +516,101 @@ fn the_server_looks_at_the_legacy_fields() {
         let error = Server::new(Arc::clone(&config), NOW).step(&mut input, &mut Vec::new()).err();
         assert_eq!(error.and_then(|e| e.due()).map(Alert::name), wanted, "byte {at}");
     }
+}
+
+/// A delegated credential (RFC 9345 section 4), and what can be wrong with it.
+struct Credential {
+    leaf: Vec<u8>,
+    leaf_key: SigningKey,
+    info: Vec<u8>,
+    valid: u32,
+    scheme: u16,
+    algorithm: u16,
+}
+
+/// A liar that signs with a delegated key, and its credential: the leaf starts two days before [`NOW`].
+fn delegating(usage: bool, plain: Plain) -> (Liar, Credential) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2026, 11, 20);
+    params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+    if usage {
+        // id-pe-delegationUsage; its value is NULL (section 4.2).
+        let extension = rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 44_363, 44], vec![5, 0]);
+        params.custom_extensions = vec![extension];
+    }
+    let leaf = params.self_signed(&key).unwrap().der().to_vec();
+    let own = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    let mut liar = Liar::new(plain);
+    liar.chain.clone_from(&leaf);
+    liar.key = SigningKey::from_pkcs8(&own.serialize_der()).unwrap();
+    let credential = Credential {
+        leaf,
+        leaf_key: SigningKey::from_pkcs8(&key.serialize_der()).unwrap(),
+        info: rcgen::PublicKeyData::subject_public_key_info(&own),
+        valid: 5 * 86_400,
+        scheme: scheme::ECDSA_P384_SHA384,
+        algorithm: scheme::ECDSA_P256_SHA256,
+    };
+    (liar, credential)
+}
+
+impl Credential {
+    fn write(&self) -> Vec<u8> {
+        let length = u16::try_from(self.info.len()).unwrap().to_be_bytes();
+        let mut bytes = [&self.valid.to_be_bytes()[..], &self.scheme.to_be_bytes(), &[0], &length, &self.info].concat();
+        bytes.extend_from_slice(&self.algorithm.to_be_bytes());
+        let label: &[u8] = b"TLS, server delegated credentials\0";
+        let content = [&[0x20; 64][..], label, &self.leaf, &bytes].concat();
+        let signature = self.leaf_key.sign(self.algorithm, &content).unwrap();
+        bytes.extend_from_slice(&u16::try_from(signature.len()).unwrap().to_be_bytes());
+        [bytes, signature].concat()
+    }
+}
+
+/// As Firefox offers them.
+fn takes_delegated() -> Plain {
+    Plain { extra: vec![(34, vec![0, 6, 4, 3, 5, 3, 8, 4])], ..Plain::default() }
+}
+
+#[test]
+fn delegated_credentials_are_taken_by_the_rules() {
+    type Edit = fn(&mut Credential);
+    let told = |usage: bool, plain: Plain, used: u16, edit: Edit, damage: fn(&mut Vec<u8>)| {
+        let (liar, mut credential) = delegating(usage, plain);
+        edit(&mut credential);
+        let mut delegated = credential.write();
+        damage(&mut delegated);
+        let chain = Certificate { chain: vec![liar.chain.clone()], ocsp: vec![], delegated };
+        liar.edit(|flight| (flight.chain, flight.scheme) = (chain.write().unwrap(), used))
+    };
+    let p384 = scheme::ECDSA_P384_SHA384;
+    let with = |edit: Edit| told(true, takes_delegated(), p384, edit, |_| {});
+    assert_eq!(with(|_| {}), "done");
+    // Exactly seven days are left; a second more; over by a second.
+    assert_eq!(with(|c| c.valid = (2 + 7) * 86_400), "done");
+    assert_eq!(with(|c| c.valid = (2 + 7) * 86_400 + 1), "illegal_parameter");
+    assert_eq!(with(|c| c.valid = 2 * 86_400), "done");
+    assert_eq!(with(|c| c.valid = 2 * 86_400 - 1), "illegal_parameter");
+    // A scheme that was not offered with them, one of RSA that may not be, a key that does not go with it.
+    assert_eq!(with(|c| c.scheme = scheme::ED25519), "illegal_parameter");
+    assert_eq!(with(|c| c.scheme = scheme::RSA_PSS_SHA256), "illegal_parameter");
+    assert_eq!(with(|c| c.scheme = scheme::ECDSA_P256_SHA256), "illegal_parameter");
+    assert_eq!(with(|c| c.info = vec![0x30, 0]), "illegal_parameter");
+    // Signed over another leaf, or damaged, or of another form.
+    assert_eq!(with(|c| c.leaf.push(0)), "illegal_parameter");
+    assert_eq!(
+        told(true, takes_delegated(), p384, |_| {}, |bytes| *bytes.last_mut().unwrap() ^= 1),
+        "illegal_parameter"
+    );
+    assert_eq!(told(true, takes_delegated(), p384, |_| {}, |bytes| bytes.push(0)), "decode_error");
+    assert_eq!(told(true, takes_delegated(), p384, |_| {}, |bytes| bytes.truncate(9)), "decode_error");
+    // A leaf that may not delegate; nobody asked; a handshake signed by the leaf's scheme instead of the credential's.
+    assert_eq!(told(false, takes_delegated(), p384, |_| {}, |_| {}), "illegal_parameter");
+    assert_eq!(told(true, Plain::default(), p384, |_| {}, |_| {}), "unsupported_extension");
+    let (mut liar, credential) = delegating(true, takes_delegated());
+    liar.key = SigningKey::from_pkcs8(&rcgen::KeyPair::generate().unwrap().serialize_der()).unwrap();
+    let chain = Certificate { chain: vec![liar.chain.clone()], ocsp: vec![], delegated: credential.write() };
+    let other = liar.edit(|f| (f.chain, f.scheme) = (chain.write().unwrap(), scheme::ECDSA_P256_SHA256));
+    assert_eq!(other, "illegal_parameter");
 }

@@ -1,10 +1,11 @@
-//! Who the peer is: chains ([`Verifier`]), signatures ([`signature`]), and chains that come compressed
-//! ([`decompress`]).
+//! Who the peer is: chains ([`Verifier`]), signatures ([`signature`]), keys that a leaf signs for ([`delegated`]), and
+//! chains that come compressed ([`decompress`]).
 //!
 //! A verifier says whether a chain is to be believed for a name. That the peer holds the leaf's key is another
 //! question, which the engine itself always asks (CertificateVerify, RFC 8446 section 4.4.3).
 
 pub mod decompress;
+pub mod delegated;
 mod der;
 pub mod signature;
 pub mod verifiers;

@@ -2,6 +2,7 @@
 
 use super::Core;
 use crate::alert::Alert;
+use crate::certificate::delegated::{self, Delegated};
 use crate::certificate::{Hellos, decompress, public_key, signature, signs};
 use crate::channel::Channel;
 use crate::error::{Error, LocalError, RemoteError};
@@ -307,10 +308,15 @@ impl WaitChain {
             .verifier
             .verify_bound(&chain, &core.name, &certificate.ocsp, core.now / 1_000, &hellos)
             .map_err(|e| RemoteError::new(e.alert(), "the certificate is refused"))?;
+        let delegated = match certificate.delegated.as_slice() {
+            [] => None,
+            extension => Some(delegated::check(extension, leaf, &self.session.offered, core.now / 1_000)?),
+        };
         self.session.transcript.add(bytes);
         Ok(Stage::Signature(Box::new(WaitSignature {
             session: self.session,
             chain: certificate.chain,
+            delegated,
             requested: self.requested,
         })))
     }
@@ -320,20 +326,30 @@ impl WaitChain {
 pub(super) struct WaitSignature {
     session: Session,
     chain: Vec<Vec<u8>>,
+    /// Whose key signs where it is not the leaf's.
+    delegated: Option<Delegated>,
     requested: bool,
 }
 
 impl WaitSignature {
     fn take(mut self, core: &Core, bytes: &[u8]) -> Result<Stage, Error> {
         let (scheme, signed) = certs::parse_verify(body(bytes))?;
-        if !self.session.offered.schemes.contains(&scheme) && !core.config.verifier.also(scheme) {
+        // RFC 9345 section 4.1.3: by the credential's own scheme, which was offered with it.
+        let fits = match &self.delegated {
+            Some(delegated) => delegated.scheme == scheme,
+            None => self.session.offered.schemes.contains(&scheme) || core.config.verifier.also(scheme),
+        };
+        if !fits {
             return Err(RemoteError::illegal("a signature scheme that was not offered").into());
         }
         let leaf = self.chain.first().map(Vec::as_slice).unwrap_or_default();
-        let key = public_key(leaf).map_err(|e| RemoteError::new(e.alert(), "the certificate has no key"))?;
+        let key = match &self.delegated {
+            Some(delegated) => delegated.key()?,
+            None => public_key(leaf).map_err(|e| RemoteError::new(e.alert(), "the certificate has no key"))?,
+        };
         signature::verify(scheme, &key, &certs::signed(&self.session.transcript.value()), signed)?;
         self.session.transcript.add(bytes);
-        let Self { session, chain, requested } = self;
+        let Self { session, chain, requested, .. } = self;
         Ok(Stage::Finish(Box::new(WaitFinish { session, chain, scheme: Some(scheme), requested })))
     }
 }

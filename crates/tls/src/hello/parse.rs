@@ -143,6 +143,8 @@ pub struct Offered {
     /// Groups of the shares, GREASE included.
     pub shares: Vec<u16>,
     pub schemes: Vec<u16>,
+    /// Schemes of delegated credentials (RFC 9345 section 4.1.1).
+    pub delegated: Vec<u16>,
     pub alpn: Vec<Vec<u8>>,
     pub compressions: Vec<u16>,
     /// Protocols with application settings.
@@ -219,6 +221,7 @@ impl Offered {
             groups: u16s(hello.extension(x::SUPPORTED_GROUPS))?,
             shares: hello.shares()?.unwrap_or_default().iter().map(|(group, _)| *group).collect(),
             schemes: u16s(hello.extension(x::SIGNATURE_ALGORITHMS))?,
+            delegated: u16s(hello.extension(x::DELEGATED_CREDENTIAL))?,
             alpn: protocols(hello.extension(x::ALPN))?,
             compressions,
             alps: protocols(hello.extension(x::ALPS))?,

@@ -13,6 +13,8 @@ use crate::names::{extension, message};
 pub struct Certificate {
     pub chain: Vec<Vec<u8>>,
     pub ocsp: Vec<u8>,
+    /// The leaf's delegated credential (RFC 9345), as it came; empty without.
+    pub delegated: Vec<u8>,
 }
 
 impl Certificate {
@@ -34,8 +36,10 @@ impl Certificate {
             let der = list.vec24()?.some()?.rest();
             let extensions = Extensions::parse(list.vec16()?)?;
             // trust_anchors says that the chain is for an anchor that was offered; the verifier finds that out itself.
-            let allowed = [extension::STATUS_REQUEST, extension::SCT, extension::TRUST_ANCHORS];
-            let allowed = if this.chain.is_empty() { &allowed[..] } else { &allowed[..2] };
+            let allowed =
+                [extension::STATUS_REQUEST, extension::SCT, extension::DELEGATED_CREDENTIAL, extension::TRUST_ANCHORS];
+            // Those of other certificates than the leaf are ignored (RFC 9345 section 4.1.1), anchors are not.
+            let allowed = if this.chain.is_empty() { &allowed[..] } else { &allowed[..3] };
             extensions.only(offered, allowed, &[])?;
             if let Some(matched) = extensions.get(extension::TRUST_ANCHORS) {
                 matched.end()?;
@@ -60,6 +64,9 @@ impl Certificate {
                     each.vec16()?.some()?;
                 }
             }
+            if let Some(delegated) = extensions.get(extension::DELEGATED_CREDENTIAL).filter(|_| this.chain.is_empty()) {
+                this.delegated = delegated.some()?.rest().to_vec();
+            }
             this.chain.push(der.to_vec());
         }
         if this.chain.is_empty() {
@@ -82,6 +89,9 @@ impl Certificate {
                                 w.u8(1);
                                 w.vec24(|w| w.put(&self.ocsp));
                             });
+                        }
+                        if index == 0 && !self.delegated.is_empty() {
+                            w.extension(extension::DELEGATED_CREDENTIAL, |w| w.put(&self.delegated));
                         }
                     });
                 }
@@ -190,7 +200,7 @@ mod tests {
     #[test]
     fn chains_round_trip_and_faults_are_named() {
         let offered = Offered { extensions: vec![5, 18], ..Offered::default() };
-        let it = Certificate { chain: vec![vec![1, 2], vec![3]], ocsp: vec![9] };
+        let it = Certificate { chain: vec![vec![1, 2], vec![3]], ocsp: vec![9], ..Certificate::default() };
         let bytes = it.write().unwrap();
         assert_eq!(Certificate::parse(&bytes[4..], &offered).unwrap(), it);
         let fault = |body: &[u8], o: &Offered| Certificate::parse(body, o).unwrap_err().alert.name();

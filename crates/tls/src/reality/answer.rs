@@ -67,7 +67,7 @@ impl Server {
         let leaf = identity.leaf(&friend.key, &friend.hello, &answer)?;
         let extensions = EncryptedExtensions::default().write()?;
         transcript.add(&extensions);
-        let certificate = Certificate { chain: vec![leaf], ocsp: Vec::new() }.write()?;
+        let certificate = Certificate { chain: vec![leaf], ocsp: Vec::new(), ..Certificate::default() }.write()?;
         transcript.add(&certificate);
         let signed = certs::signed(&transcript.value());
         let verify = certs::write_verify(scheme::ED25519, &identity.config().key.sign(scheme::ED25519, &signed)?)?;

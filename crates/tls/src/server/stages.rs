@@ -304,7 +304,7 @@ fn authenticate(
         _ => {
             let asked = offered.extensions.contains(&extension::STATUS_REQUEST);
             let ocsp = if asked { config.ocsp.clone() } else { Vec::new() };
-            Certificate { chain: config.chain.clone(), ocsp }.write()?
+            Certificate { chain: config.chain.clone(), ocsp, ..Certificate::default() }.write()?
         }
     };
     transcript.add(&certificate);
