@@ -51,8 +51,9 @@ endef
 DEMO_PACKAGES := nginx=nginx-light chromium=chromium certutil=libnss3-tools ip=iproute2 nsenter=util-linux curl=curl
 TEST_PACKAGES := $(DEMO_PACKAGES) strace=strace ping=iputils-ping setpriv=util-linux openssl=openssl \
                  ss-server=shadowsocks-libev obfs4proxy=obfs4proxy wireguard-go=wireguard-go wg=wireguard-tools iodine=iodine \
-                 stunnel4=stunnel4 microsocks=microsocks gnutls-serv=gnutls-bin
+                 stunnel4=stunnel4 microsocks=microsocks gnutls-serv=gnutls-bin faketime=faketime
 BENCH_PACKAGES := $(TEST_PACKAGES) haproxy=haproxy
+EVIDENCE_PACKAGES := $(BENCH_PACKAGES) caddy=caddy
 
 # ---- set-up ----
 
@@ -146,11 +147,13 @@ bench: setup $(TOOLS)/peers/.ready
 	$(BIN)/rozaneh bench run
 
 evidence: setup $(TOOLS)/peers/.ready
-	$(call debian,$(BENCH_PACKAGES))
+	$(call debian,$(EVIDENCE_PACKAGES))
 	mkdir -p docs/evidence
 	$(BIN)/rozaneh bench run --rounds 5 --out docs/evidence/bench
 	$(BIN)/python -m tests.interop.reality_table $(TOOLS)/peers docs/evidence
 	$(BIN)/rozaneh lab verify
+	PATH="$$PATH:/usr/local/go/bin:$(abspath $(TOOLS))/go/bin" $(BIN)/rozaneh lab tell --out docs/evidence/probes
+	$(BIN)/rozaneh lab replays --out docs/evidence/replays
 	$(BIN)/rozaneh lab run --profile all --subject all --out lab-run
 	cp lab-run/index.html docs/evidence/lab.html
 

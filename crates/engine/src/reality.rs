@@ -38,8 +38,12 @@ impl Shared {
         if let Some(seen) = filters.get(path) {
             return Ok((Arc::clone(seen), Found::Whole));
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-        let (seen, found) = Seen::open(path, skew, now)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (seen, found) = Seen::open(path, skew, now.as_secs())?;
+        if found == Found::Lost {
+            // Hellos of the second that runs are refused: whoever was told that we are up must not make one in it.
+            std::thread::sleep(Duration::from_secs(1).saturating_sub(Duration::from_nanos(now.subsec_nanos().into())));
+        }
         let seen = Arc::new(seen);
         filters.insert(path.to_owned(), Arc::clone(&seen));
         Ok((seen, found))

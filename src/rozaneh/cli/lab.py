@@ -18,7 +18,7 @@ from rozaneh.cli.lab_carriers import carriers
 from rozaneh.cli.lab_common import faults
 from rozaneh.cli.lab_judge import judge, probe, verify
 from rozaneh.cli.lab_run import run
-from rozaneh.cli.lab_tell import tell
+from rozaneh.cli.lab_tell import replays, tell
 from rozaneh.cli.options import command_output
 from rozaneh.cli.output import Output
 from rozaneh.core.errors import Fault, FaultKind
@@ -41,6 +41,7 @@ lab.add_command(judge)
 lab.add_command(probe)
 lab.add_command(verify)
 lab.add_command(tell)
+lab.add_command(replays)
 lab.add_command(browser)
 lab.add_command(carriers)
 

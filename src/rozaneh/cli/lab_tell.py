@@ -75,6 +75,47 @@ def tell(output: Output, covers: str, ways: str, small: bool, rounds: int | None
         raise Fault(FaultKind.FAILED, "Something is told that must not be, or the reverse", why="; ".join(bad))
 
 
+@click.command()
+@click.option("--way", "ways", metavar="W[,W]", default="h2+reality,h2+tls", show_default=True, help="Ways, and xray.")
+@click.option("--count", type=click.IntRange(60), default=10_000, show_default=True, metavar="N", help="Replays a way.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="K", help="Of everything random.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Writes FILE.json and FILE.md.")
+@command_output
+def replays(output: Output, ways: str, count: int, seed: int, out: Path | None) -> None:
+    """Send first flights of real clients again: at once, after restarts, at another edge, and 300 s later.
+
+    Fails when a replay is accepted or answered otherwise than by the cover; xray is a peer that has no such filter.
+
+    Example: rozaneh lab replays --way h2+reality --count 500
+    """
+    with faults():
+        from rozaneh.lab.tell import replayreport
+        from rozaneh.lab.tell import replays as experiment
+
+        found = []
+        for way in _chosen(ways, _WAYS, "way"):
+            found.append(experiment.run(experiment.way(way), count, seed=seed, note=output.note))
+    content = replayreport.content(found, seed)
+    rows = [
+        (one.way, phase.name, str(phase.sent), str(phase.accepted), str(len(phase.classes)), phase.reader)
+        for one in found
+        for phase in one.phases
+    ]
+    output.table(("way", "sent", "replays", "accepted", "kinds of answers", "a reader afterwards"), rows)
+    for one in found:
+        for name, why in one.skipped.items():
+            output.warn(f"{one.way}: {name} was not tried: {why}")
+    if out:
+        command = f"rozaneh lab replays --way {ways} --count {count} --seed {seed}"
+        _write(out, content, replayreport.markdown(content, command))
+    bad = [one.way for one in found if one.way != "xray" and not one.as_it_must]
+    output.answer(str(content.pop("schema")), content)
+    if bad:
+        raise Fault(
+            FaultKind.FAILED, "A replay is told from the cover, or a reader does not get in", why=", ".join(bad)
+        )
+
+
 def _command(name: str, covers: str, ways: str, small: bool, seed: int) -> str:
     words = ["rozaneh lab", name, f"--cover {covers}", f"--way {ways}", *(["--small"] if small else [])]
     return " ".join([*words, f"--seed {seed}"])

@@ -33,7 +33,7 @@ class Group:
         probes: What they are asked.
         places: Where each server stands, by name.
         pairs: Servers that are compared with each other: differences between them are asked for again.
-        refill: Called before a round with how many visits it will be: its probes use something up.
+        refill: Called before a round with how many times its probes will be asked: they use something up.
         answers: What each said, by server and probe, one a round.
         again: The same for what was asked again.
     """
@@ -75,7 +75,7 @@ def _round(groups: Sequence[Group], times: int, observe: float, most: int, rng: 
     visits = Visits(most=most, per_second=PER_SECOND)
     for group in groups:
         if group.refill:
-            group.refill(len(group.probes) * len(group.places) * times)
+            group.refill(len(group.probes) * times)
     order = [(group, probe) for group in groups for probe in group.probes for _ in range(times)]
     rng.shuffle(order)
     order.sort(key=lambda one: one[0].refill is None)

@@ -1,15 +1,14 @@
 """First flights of real clients, sent again: at once, after restarts, at another edge, and when they have grown old.
 
-Between reader and edge stands a recorder, as a censor's; between edge and cover stands a tap. Every replay goes on with
-a record of its own that nobody else sends. Where the cover's tap has that record, the edge passed the stranger on;
-where the cover's bytes are the prober's bytes as well, the stranger spoke with the cover and with nobody else. What is
-neither was accepted.
+Between reader and edge stands a recorder, as a censor's; between edge and cover stands a tap. Where the ServerHello
+that a prober got is one that the cover sent, key share included, the prober spoke with the cover and with nobody else.
+A ServerHello that the cover has not sent is the edge's own: that replay was accepted. Every replay also goes on with a
+record that nobody else sends, and the tap tells whether the edge passed that on.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import select
@@ -33,6 +32,7 @@ from rozaneh.lab.tell import field as field_
 from rozaneh.lab.tell.covers import COVERS, INNER, Place, Site
 from rozaneh.lab.tell.seen import Seen
 from rozaneh.lab.tell.talk import Hear, Plain, Say
+from rozaneh.lab.tell.tapping import first_record
 from rozaneh.lab.tell.trial import HOST, steal
 from rozaneh.lab.tell.visits import Visits
 from rozaneh.lab.world import Raised
@@ -59,7 +59,7 @@ _READY_S = 20.0
 _SETTLE_S = 10.0
 _VISITS_S = 120.0
 # Flights recorded for each phase; each is sent many times. Xray's client takes seconds for each.
-_FLIGHTS = {"h2+reality": 40, "h2+tls": 40, "xray": 4}
+_FLIGHTS: dict[Way, int] = {"h2+reality": 40, "h2+tls": 40, "xray": 4}
 _FRESH = 20
 # Debian's libfaketime moves the wall clock of one process, and that alone.
 _FAKETIME = (
@@ -83,8 +83,8 @@ class Phase:
     Attributes:
         name: When or where they were sent.
         sent: How many.
-        passed_on: How many the cover's tap has seen whole.
-        same_bytes: How many got exactly the bytes that the cover sent.
+        passed_on: How many went on as far as the cover with what they said behind the answer.
+        same_hello: How many got a ServerHello that the cover had sent.
         accepted: How many were neither.
         classes: The kinds of answers, and how many of each.
         reader: What a real reader's visit came to after it.
@@ -93,7 +93,7 @@ class Phase:
     name: str
     sent: int
     passed_on: int
-    same_bytes: int
+    same_hello: int
     accepted: int
     classes: dict[str, int]
     reader: str = ""
@@ -130,9 +130,23 @@ class Replayed:
         return sum(phase.accepted for phase in self.phases)
 
     @property
+    def as_it_must(self) -> bool:
+        """Whether nothing was accepted that must not be, everything that must be, and no answer gives an edge away."""
+        fresh = self.fresh[0] == self.fresh[1]
+        return not self.accepted and not self.strange and fresh and all(one.reader == "ok" for one in self.phases)
+
+    @property
     def strange(self) -> list[str]:
         """Kinds of answers that the bare cover does not give."""
         return sorted({kind for phase in self.phases for kind in phase.classes} - set(self.bare))
+
+
+def way(name: str) -> Way:
+    """The way of this name."""
+    for known in _FLIGHTS:
+        if known == name:
+            return known
+    raise ValueError(f"there is no way {name!r}")
 
 
 def faketime() -> Path | None:
@@ -311,12 +325,12 @@ class _Experiment:
             # Nothing lies behind this edge; whoever is accepted is counted by it.
             used = sum(after != before[key] for key, after in self._counters(server).items())
             return Phase(name, count, 0, 0, used, dict(classes))
-        tokens = {token for token, _, _ in sent}
-        _until(lambda: len(tokens & _answers(taken).keys()) == len(tokens))
-        answers = _answers(taken)
-        passed = [(token, digest) for token, _, digest in sent if token in answers]
-        same = sum(answers[token] == digest for token, digest in passed)
-        return Phase(name, count, len(passed), same, count - same, dict(classes))
+        _until(lambda: not _accepted(sent, _lines(taken)))
+        lines = _lines(taken)
+        tails, hellos = _heard(lines)
+        passed = sum(token in tails for token, _, _ in sent)
+        same = sum(hello in hellos for _, _, hello in sent)
+        return Phase(name, count, passed, same, _accepted(sent, lines), dict(classes))
 
     def _counters(self, server: str) -> dict[str, Any]:
         """What an edge counts of its readers, one value a key; of the others taps tell more."""
@@ -339,7 +353,7 @@ class _Experiment:
         self._found.fresh = (phase.accepted, phase.sent)
 
     def _sent(self, flights: Sequence[Flight], count: int, place: Place) -> list[tuple[str, Seen, str]]:
-        """Sends flights in turn, each followed by a record of its own: its token, what came, and a digest of it."""
+        """Sends flights in turn, each followed by a record of its own: token, what came, and the answer's digest."""
         seeds = [self._rng.randbytes(16) for _ in range(count)]
 
         def send() -> list[tuple[str, Seen, str]]:
@@ -370,7 +384,7 @@ def _about(length: int) -> str:
 
 
 def _keep(found: list[tuple[str, Seen, str]], token: str, talk: Plain) -> Callable[[Seen], None]:
-    return lambda seen: found.append((token, seen, hashlib.sha256(talk.raw).hexdigest()))
+    return lambda seen: found.append((token, seen, first_record(talk.raw)))
 
 
 def _through_socks(port: int, count: int) -> None:
@@ -395,9 +409,15 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="ascii").splitlines()]
 
 
-def _answers(path: Path) -> dict[str, str]:
-    """By token what the cover answered, of all that its tap has seen."""
-    return {one["up"][-32:]: one["answer"] for one in _lines(path) if len(one["up"]) >= 32}
+def _heard(lines: Sequence[Mapping[str, Any]]) -> tuple[set[str], set[str]]:
+    """What a tap has seen: the ends of what was said, and the first records of what was answered."""
+    return {one["up"][-32:] for one in lines}, {one["answer"] for one in lines if one["answer"]}
+
+
+def _accepted(sent: Sequence[tuple[str, Seen, str]], lines: Sequence[Mapping[str, Any]]) -> int:
+    """How many of these were answered with a ServerHello that the cover has not sent."""
+    _, hellos = _heard(lines)
+    return sum(bool(hello) and hello not in hellos for _, _, hello in sent)
 
 
 def _until(done: Callable[[], bool]) -> None:

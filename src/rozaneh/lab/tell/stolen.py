@@ -21,14 +21,15 @@ _WORD_S = 3.0
 
 
 class Stolen:
-    """First flights, each to be used once."""
+    """First flights, each for one visit to each of so many servers; all but one of them are nobody's edge."""
 
-    def __init__(self) -> None:
+    def __init__(self, servers: int) -> None:
+        self._servers = servers
         self._left: list[bytes] = []
 
     def fill(self, flights: Sequence[bytes]) -> None:
         """Throws away what is left, which is old by now, and takes these."""
-        self._left = list(flights)
+        self._left = [flight for flight in flights for _ in range(self._servers)]
 
     def take(self) -> bytes:
         """The next one; `LookupError` when all are used up."""

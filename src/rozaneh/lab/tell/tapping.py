@@ -1,9 +1,9 @@
 """Passes connections on to another place and writes down what was said: `… tapping LISTEN TARGET OUT whole|tail`.
 
 LISTEN is ADDR:PORT, and so is TARGET. Each connection that has ended is one line of JSON in OUT: the client's bytes
-(all of them, or their last few) in hexadecimal digits, how many of them came before the first answer, how many came at
-all, and a digest of the answer. Between a client and an edge it is a censor's recording; between an edge and its cover
-it tells which strangers were passed on, and what the cover said to them.
+(all of them, or their last few) in hexadecimal digits, how many of them came before the first answer, and a digest of
+the answer's first record. Between a client and an edge it is a censor's recording; between an edge and its cover it
+tells which strangers were passed on, and what the cover said to them.
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ import hashlib
 import json
 import signal
 import socket
+import struct
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rozaneh.lab import records
+
 TAIL = 64
+_MOST = 20_000
 _CHUNK = 65_536
 _DIAL_S = 10.0
 
@@ -39,16 +43,16 @@ class Tap:
             threading.Thread(target=self._pass, args=(client,), daemon=True).start()
 
     def _pass(self, client: socket.socket) -> None:
-        up, size, first = bytearray(), 0, -1
-        digest = hashlib.sha256()
+        up, down, size, first = bytearray(), bytearray(), 0, -1
 
         def answers(server: socket.socket) -> None:
             nonlocal first
-            with contextlib.suppress(OSError):
+            with _reset_goes_on(client):
                 while piece := server.recv(_CHUNK):
                     if first < 0:
                         first = size
-                    digest.update(piece)
+                    if len(down) < _MOST:
+                        down.extend(piece)
                     client.sendall(piece)
             with contextlib.suppress(OSError):
                 client.shutdown(socket.SHUT_WR)
@@ -57,7 +61,7 @@ class Tap:
             server.settimeout(None)
             answering = threading.Thread(target=answers, args=(server,), daemon=True)
             answering.start()
-            with contextlib.suppress(OSError):
+            with _reset_goes_on(server):
                 while piece := client.recv(_CHUNK):
                     size += len(piece)
                     up += piece
@@ -67,10 +71,29 @@ class Tap:
             with contextlib.suppress(OSError):
                 server.shutdown(socket.SHUT_WR)
             answering.join()
-        line = {"up": up.hex(), "size": size, "first": max(0, first), "answer": digest.hexdigest()}
+        line = {"up": up.hex(), "first": max(0, first), "answer": first_record(bytes(down))}
         with self._lock:
             self._out.write(json.dumps(line) + "\n")
             self._out.flush()
+
+
+@contextlib.contextmanager
+def _reset_goes_on(to: socket.socket) -> Iterator[None]:
+    """Where one side is reset, the other is reset as well when it is closed: a tap must not change how things end."""
+    try:
+        yield
+    except OSError:
+        with contextlib.suppress(OSError):
+            to.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def first_record(answer: bytes) -> str:
+    """A digest of the first record of an answer to a handshake, empty where there is none.
+
+    A ServerHello's random is not used twice, and its key share is whose the connection is.
+    """
+    size = 5 + int.from_bytes(answer[3:5], "big") if len(answer) >= 5 and answer[0] == records.HANDSHAKE else 0
+    return hashlib.sha256(answer[:size]).hexdigest() if 0 < size <= len(answer) else ""
 
 
 def place(text: str) -> tuple[str, int]:

@@ -86,7 +86,7 @@ class Size:
 
 
 # nginx gives a silent client 60 s before a request and 75 s behind one; both are seen to end.
-WHOLE = Size(every=1, rounds=3, observe=80.0, patience=None, stolen=1)
+WHOLE = Size(every=1, rounds=3, observe=80.0, patience=None, stolen=2)
 SMALL = Size(every=9, rounds=3, observe=4.0, patience=2, stolen=6)
 
 
@@ -349,7 +349,7 @@ def _ask(
         groups.append(Group(one.name, battery.battery(hello, site.name, seed, size.every), theirs, pairs))
         # An intercepted flight opens this set's edge only; to the other edges it says nothing.
         few = pairs[:2] if size.stolen and one.way != "h2+tls" else []
-        pool = stolen.Stolen()
+        pool = stolen.Stolen(len({name for pair in few for name in pair}))
         probes = stolen.battery(pool, seed, size.stolen) if few else []
         places_of_few = {name: theirs[name] for pair in few for name in pair}
         intercepted.append(Group(f"{one.name}, intercepted", probes, places_of_few, few, _refill(pool, client)))
