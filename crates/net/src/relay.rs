@@ -51,7 +51,8 @@ pub struct Control {
     pub cut: CancellationToken,
     /// Ends the relay when nothing moved either way for this long.
     pub idle: Option<Duration>,
-    /// Closes both, without a reset, when the second stream has ended and the first was silent for this long since.
+    /// When the second stream has ended, its reset is passed on at once; and both are closed, without a reset, when the
+    /// first was silent for this long since.
     pub lonely: Option<Duration>,
 }
 
@@ -119,23 +120,55 @@ struct Core {
 enum Lonely {
     Never,
     After(Duration),
-    Waiting(Box<IdleTimer>),
+    Waiting(Box<IdleTimer>, Alarm),
 }
+
+/// Ready when a socket has failed; a second descriptor of it, so that nothing of it is borrowed.
+type Alarm = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Lonely {
     fn new(limit: Option<Duration>) -> Self {
         limit.map_or(Self::Never, Self::After)
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, moved: u64) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>, moved: u64, ended: &Io) -> Option<End> {
         if let Self::After(limit) = *self {
-            *self = Self::Waiting(Box::new(IdleTimer::new(limit)));
+            *self = Self::Waiting(Box::new(IdleTimer::new(limit)), alarm(ended));
         }
-        match self {
-            Self::Waiting(timer) => timer.poll(cx, moved),
-            _ => Poll::Pending,
+        let Self::Waiting(timer, alarm) = self else { return None };
+        if alarm.as_mut().poll(cx).is_ready() {
+            // Its kernel resets what comes for a connection that is closed; the first stream hears it at once.
+            return Some(End::Reset);
         }
+        timer.poll(cx, moved).is_ready().then_some(End::Finished)
     }
+}
+
+#[cfg(target_os = "linux")]
+fn alarm(io: &Io) -> Alarm {
+    use std::os::fd::AsFd;
+    use tokio::io::Interest;
+    use tokio::net::TcpStream;
+
+    let copy = |io: &Io| -> io::Result<TcpStream> {
+        let Io::Tcp(io) = io else { return Err(io::ErrorKind::Unsupported.into()) };
+        let socket = io.socket().ok_or(io::ErrorKind::NotConnected)?;
+        TcpStream::from_std(socket.as_fd().try_clone_to_owned()?.into())
+    };
+    match copy(io) {
+        Ok(socket) => Box::pin(async move {
+            // Where even waiting fails, the timers still end the relay.
+            if socket.ready(Interest::ERROR).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }),
+        Err(_) => Box::pin(std::future::pending()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn alarm(_io: &Io) -> Alarm {
+    Box::pin(std::future::pending())
 }
 
 impl Core {
@@ -144,10 +177,9 @@ impl Core {
             return Poll::Ready(self.end(End::Cut));
         }
         let up = self.up.poll(cx, &mut self.a, &mut self.b, &|bytes| bill(&self.meters, bytes, 0));
-        let down = match &up {
-            Poll::Ready(Err(_)) => Poll::Pending,
-            _ => self.down.poll(cx, &mut self.b, &mut self.a, &|bytes| bill(&self.meters, 0, bytes)),
-        };
+        // Also where the other direction has just failed: a server that hangs up on what it is sent has often answered
+        // before, and that answer is the first stream's to read.
+        let down = self.down.poll(cx, &mut self.b, &mut self.a, &|bytes| bill(&self.meters, 0, bytes));
         match (up, down) {
             (Poll::Ready(Err(error)), _) | (_, Poll::Ready(Err(error))) => Poll::Ready(self.end(End::from_io(&error))),
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(self.end(End::Finished)),
@@ -185,8 +217,10 @@ impl Core {
                 watch.as_mut().reset(Instant::now() + WATCH);
             }
         }
-        if self.down.done() && self.lonely.poll(cx, self.up.moved).is_ready() {
-            return Poll::Ready(End::Finished);
+        if self.down.done() {
+            if let Some(end) = self.lonely.poll(cx, self.up.moved, &self.b) {
+                return Poll::Ready(end);
+            }
         }
         match &mut self.idle {
             Some(idle) => idle.poll(cx, self.up.moved.wrapping_add(self.down.moved)).map(|()| End::Idle),

@@ -450,3 +450,39 @@ async fn a_caller_whose_other_side_ended_is_waited_for_and_then_closed_without_a
     assert!(caller.take_error().expect("asked").is_none());
     assert_eq!(callee.read(&mut [0]).await.expect("an end"), 0);
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_to_a_closed_connection_is_reset_at_once() {
+    let control = Control { lonely: Some(Duration::from_secs(60)), ..Control::default() };
+    let (mut caller, callee, running) = rig(Kind::Plain, control).await;
+    drop(callee);
+    assert_eq!(caller.read(&mut [0]).await.expect("an end"), 0);
+    let start = Instant::now();
+    caller.write_all(b"too late").await.expect("written");
+    assert_eq!(running.await.expect("no panic").end, End::Reset);
+    assert!(start.elapsed() < WATCH, "{:?}", start.elapsed());
+    let error = caller.take_error().expect("asked").expect("an error");
+    assert!(matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe), "{error}");
+}
+
+#[tokio::test]
+async fn the_last_words_of_a_server_that_hangs_up_on_its_visitor_arrive() {
+    for _ in 0..50 {
+        let (mut caller, mut callee, running) = rig(Kind::Plain, Control::default()).await;
+        caller.write_all(&[0; 64 * 1024]).await.expect("written");
+        callee.read_exact(&mut [0; 1024]).await.expect("read");
+        callee.write_all(b"400").await.expect("written");
+        // Unread bytes make the close a reset.
+        drop(callee);
+        // More for the closed connection, before the relay has seen any of this: the test's thread is its, too.
+        let _ = caller.try_write(&[0; 64]);
+        let mut words = Vec::new();
+        let mut room = [0; 16];
+        while let Ok(n @ 1..) = caller.read(&mut room).await {
+            words.extend_from_slice(&room[..n]);
+        }
+        assert_eq!(words, b"400");
+        running.await.expect("no panic");
+    }
+}

@@ -77,7 +77,7 @@ impl Pair {
         poll_fn(|cx| {
             let to_cover = write(&self.cover, cx, &mut self.to_cover);
             let to_client = write(&self.client, cx, &mut self.to_client);
-            if matches!(to_cover, Poll::Ready(Err(_))) || matches!(to_client, Poll::Ready(Err(_))) {
+            if matches!(to_client, Poll::Ready(Err(_))) {
                 return Poll::Ready(Heard::Broken);
             }
             // The cover first: what it said before a hello was whole, it said to a stranger.
@@ -88,6 +88,10 @@ impl Pair {
                     Poll::Ready(Err(_)) => return Poll::Ready(Heard::Broken),
                     Poll::Pending => {}
                 }
+            }
+            if matches!(to_cover, Poll::Ready(Err(_))) {
+                // Only when everything it said before it hung up has been read.
+                return Poll::Ready(Heard::Broken);
             }
             if to_cover.is_ready() {
                 match read(&self.client, cx, from_client) {
