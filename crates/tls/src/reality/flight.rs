@@ -10,7 +10,7 @@ use super::server::Friend;
 use crate::codec::Reader;
 use crate::error::RemoteError;
 use crate::messages::server_hello::Answer;
-use crate::names::{content, extension, group, message};
+use crate::names::{content, extension, group, message, version};
 use crate::record::{self, HEAD};
 use crate::suite::Suite;
 
@@ -56,6 +56,10 @@ type Record<'a> = (u8, usize, &'a [u8]);
 fn record(bytes: &[u8], at: usize, protected: bool) -> Result<Option<Record<'_>>, RemoteError> {
     let rest = bytes.get(at..).unwrap_or_default();
     let Some(header) = record::header(rest, protected)? else { return Ok(None) };
+    // Ours will say so too; a cover that writes anything else is not to be told from ours by that.
+    if rest.get(1..3) != Some(&version::TLS12.to_be_bytes()) {
+        return Err(RemoteError::illegal("a record of another version"));
+    }
     Ok(rest.get(HEAD..header.wire()).map(|body| (header.kind, header.wire(), body)))
 }
 
