@@ -73,13 +73,13 @@ $(VENV)/.python: requirements/run.txt requirements/dev.txt
 	touch $@
 
 $(VENV)/.ready: $(VENV)/.python pyproject.toml $(RUST)
-	enough() { command -v cargo >/dev/null && [ "$$(rustc --version | sed 's/rustc 1\.\([0-9]*\).*/\1/')" -ge 85 ]; }
+	enough() { command -v cargo >/dev/null && [ "$$(rustc --version | sed 's/rustc 1\.\([0-9]*\).*/\1/')" -ge 88 ]; }
 	enough || {
 	  echo "Installing Rust from Debian (rustc-web, cargo-web, rustfmt-web)"
 	  $(SUDO) apt-get update -qq
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends rustc-web cargo-web rustfmt-web >/dev/null
 	}
-	enough || { echo "Rust 1.85 or newer is needed"; exit 1; }
+	enough || { echo "Rust 1.88 or newer is needed"; exit 1; }
 	echo "Building the engine (a few minutes the first time)"
 	$(BIN)/maturin develop --release --locked -q
 	$(BIN)/rozaneh --version

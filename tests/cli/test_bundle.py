@@ -137,3 +137,51 @@ def test_what_is_written_wrongly(web: Site) -> None:
     run("bundle", "make", "s.toml", "s.toml", "--key", "k", "--out", "b", code=2)
     run("bundle", "make", "none.toml", "--key", "k", "--out", "b", code=2)
     run("bundle", "make", "s.toml", "--key", "none", "--out", "b", code=10)
+
+
+def test_split_and_joined_by_people_without_a_key(web: Site, here: Path) -> None:
+    run("key", "new", "--out", "k")
+    run("bundle", "make", "s.toml", "--key", "k", "--out", "b")
+    (here / "k").rename(here / "away")
+    made = answer("bundle", "split", "b", "--carrier", "files", "--out", "p", "--size", "2KB", "--fec", "50%")
+    names = sorted((here / "p").iterdir())
+    assert made["pieces"] == len(names)
+    assert max(path.stat().st_size for path in names) <= 2_000
+    for path in names[: len(names) // 4]:
+        path.unlink()
+    joined = answer("bundle", "join", "p", "--issuer", "k.pub", "--out", "again")
+    assert joined["ok"] is True
+    assert (here / "again").read_bytes() == (here / "b").read_bytes()
+    assert answer("bundle", "split", "b", "--carrier", "qr", "--out", "codes")["pieces"] == len(
+        list((here / "codes").glob("*.png"))
+    )
+    # Photographs, pieces and things of other kinds, all at once.
+    (here / "codes" / "note.txt").write_text("not a piece")
+    run("bundle", "join", "codes", "p", "--issuer", "k.pub", "--out", "mixed")
+    assert (here / "mixed").read_bytes() == (here / "b").read_bytes()
+
+
+def test_too_few_pieces_say_what_is_missing(web: Site, here: Path) -> None:
+    run("key", "new", "--out", "k")
+    run("key", "new", "--out", "other")
+    run("bundle", "make", "s.toml", "--key", "k", "--out", "b")
+    run("bundle", "split", "b", "--carrier", "files", "--out", "p", "--size", "2KB", "--fec", "0%")
+    next((here / "p").iterdir()).unlink()
+    found = answer("bundle", "join", "p", "--issuer", "k.pub", "--out", "x", code=10)
+    assert found["ok"] is False
+    assert found["missing"][0]["here"] < found["missing"][0]["needed"]  # type: ignore[index]
+    assert not (here / "x").exists()
+    stranger = answer("bundle", "join", "p", "--issuer", "other.pub", "--out", "x", code=10)
+    assert stranger["missing"] == []
+    assert not list(here.glob(".tmp-*"))
+    run("bundle", "join", "none", "--issuer", "k.pub", "--out", "x", code=2)
+
+
+def test_pieces_of_a_bundle_that_too_few_signed_make_none(web: Site, here: Path) -> None:
+    for name in ("a", "b", "c"):
+        run("key", "new", "--out", name)
+    (here / "board").write_text("rozaneh-policy:1:2\n" + "".join((here / f"{name}.pub").read_text() for name in "abc"))
+    run("bundle", "make", "s.toml", "--key", "a", "--out", "one")
+    run("bundle", "split", "one", "--carrier", "files", "--out", "p", "--size", "2KB")
+    run("bundle", "join", "p", "--issuer", "board", "--out", "x", code=10)
+    assert not (here / "x").exists()

@@ -116,6 +116,8 @@ def test_the_commands_are_the_agreed_ones() -> None:
             "bundle inspect",
             "bundle diff",
             "bundle merge",
+            "bundle split",
+            "bundle join",
         ]
     )
 
@@ -140,6 +142,8 @@ FLAGS = {
     "bundle inspect": "issuer",
     "bundle diff": "",
     "bundle merge": "issuer out",
+    "bundle split": "carrier out size fec key",
+    "bundle join": "issuer out",
 }
 
 

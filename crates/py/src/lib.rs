@@ -2,6 +2,8 @@
 //!
 //! Every call that may wait releases the interpreter first.
 
+mod fec;
+
 use std::time::Duration;
 
 use pyo3::create_exception;
@@ -96,6 +98,9 @@ impl Engine {
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Engine>()?;
+    module.add_class::<fec::FecDecoder>()?;
+    module.add_function(wrap_pyfunction!(fec::fec_blocks, module)?)?;
+    module.add_function(wrap_pyfunction!(fec::fec_encode, module)?)?;
     module.add("ConfigError", module.py().get_type::<ConfigError>())?;
     Ok(())
 }

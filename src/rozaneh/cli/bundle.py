@@ -16,12 +16,34 @@ if TYPE_CHECKING:
     from rozaneh.offline.bundle import Checked
     from rozaneh.offline.sources import SourceList
 
+from rozaneh.core.errors import Fault, FaultKind
+from rozaneh.core.files import TEMPORARY
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _SIZE = re.compile(r"([1-9][0-9]{0,8})(B|KB|MB|GB)?\Z")
 _UNITS = {None: 1, "B": 1, "KB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
 _ISSUER_HELP = "Who must have signed it: a key's line, or a file with a key, a chain or a policy."
+
+
+class Percent(click.ParamType[float]):
+    """A share, written as a percentage."""
+
+    name = "share"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The share as a number.
+
+        Raises:
+            click.BadParameter: it is not written so, or more than 100 %.
+        """
+        match = re.match(r"([0-9]{1,3})%\Z", str(value))
+        if isinstance(value, float):
+            return value
+        if match is None or int(match[1]) > 100:
+            self.fail("write it as 25%, at most 100%", param, ctx)
+        return int(match[1]) / 100
 
 
 class Size(click.ParamType[int]):
@@ -64,10 +86,13 @@ def make(
 
     Example: rozaneh bundle make https://news.example/feed.xml --key news.key --out today.rzb --limit 250KB
     """
+    from io import BytesIO
+
     from rozaneh.core.clock import SystemClock
     from rozaneh.core.files import write_private
     from rozaneh.core.keys import SigningKey
     from rozaneh.offline import bundle as files
+    from rozaneh.offline import tables
     from rozaneh.offline.fetch import Fetcher
     from rozaneh.offline.make import gather
     from rozaneh.offline.make import make as build
@@ -98,6 +123,8 @@ def make(
         base_digest=digest,
     )
     write_private(out, made.content)
+    # Afterwards: tables without their bundle are of use to nobody.
+    write_private(tables.beside(out), b"".join(tables.make(BytesIO(made.content), signing[0])))
     manifest = made.edition.manifest
     output.done(f"Made `{out}`: {len(manifest.articles)} articles, {len(made.content)} bytes")
     if made.left_out:
@@ -125,7 +152,6 @@ def verify(output: Output, file: Path, issuer: str) -> None:
 
     Example: rozaneh bundle verify today.rzb --issuer news.key.pub
     """
-    from rozaneh.core.errors import Fault, FaultKind
     from rozaneh.core.issuer import load
     from rozaneh.offline import bundle as files
 
@@ -284,8 +310,115 @@ def merge(output: Output, files: tuple[Path, ...], issuer: str, out: Path) -> No
     )
 
 
+@bundle.command()
+@click.argument("file", type=_FILE)
+@click.option("--carrier", required=True, type=click.Choice(["files", "qr"]), help="What the pieces are.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="A new folder for them.")
+@click.option("--size", type=Size(), metavar="SIZE", help="Bytes of a piece at most: 20KB for files, 2191 for codes.")
+@click.option("--fec", default="25%", type=Percent(), metavar="SHARE", help="How much is added for repair.")
+@click.option("--key", type=_FILE, metavar="FILE", help="Signs the pieces, where the bundle's tables are missing.")
+@command_output
+def split(output: Output, file: Path, carrier: str, out: Path, size: int | None, fec: float, key: Path | None) -> None:
+    """Split a bundle into pieces, of which any that are enough make it again.
+
+    Example: rozaneh bundle split today.rzb --carrier files --out pieces --size 20KB --fec 25%
+    """
+    from rozaneh.core.files import write_private
+    from rozaneh.core.folders import made_whole
+    from rozaneh.core.keys import SigningKey
+    from rozaneh.offline import split as parts
+    from rozaneh.offline.carriers import file as pieces
+    from rozaneh.offline.carriers import qr
+
+    signer = SigningKey.load(key) if key is not None else None
+    limit = size or (20_000 if carrier == "files" else qr.SCREEN_BYTES)
+    try:
+        length = file.stat().st_size
+    except OSError as error:
+        raise Fault(FaultKind.USAGE, f"`{file}` cannot be read", why=error.strerror or "") from None
+    kind = parts.kind_for(limit - len(pieces.MAGIC), length)
+    runs = parts.runs(file, kind, fec, signer)
+    with made_whole(out) as folder:
+        if carrier == "qr":
+            count = qr.write(folder, qr.frames(runs, limit), file.name)
+        else:
+            count = 0
+            for count, piece in enumerate(pieces.pieces(runs, limit), 1):
+                write_private(folder / f"{count:06}.rzp", piece)
+    what = "codes" if carrier == "qr" else "pieces"
+    output.done(f"Made {count} {what} in `{out}`")
+    output.answer("rozaneh.bundle.split/1", {"folder": str(out), "carrier": carrier, "pieces": count, "fec": fec})
+    if carrier == "qr":
+        output.hint(f"show `{out / 'codes.gif'}` on a screen, or print the pictures")
+
+
+@bundle.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH…")
+@_issuer_option(required=True)
+@click.option("--out", required=True, type=_FILE, metavar="FILE", help="The bundle.")
+@command_output
+def join(output: Output, paths: tuple[Path, ...], issuer: str, out: Path) -> None:
+    """Put a bundle together from pieces, pictures of codes, or folders of them; says what is missing.
+
+    Example: rozaneh bundle join pieces photo.jpg --issuer news.key.pub --out today.rzb
+    """
+    import shutil
+
+    from rozaneh.core.files import private_dir, sync_dir
+    from rozaneh.core.issuer import load
+    from rozaneh.offline import bundle as bundles
+    from rozaneh.offline.join import chunks_in
+    from rozaneh.offline.join import paths as all_of
+    from rozaneh.offline.joiner import Joiner
+
+    trusted = load(issuer)
+    work = out.parent / f"{TEMPORARY}{out.name}.join"
+    shutil.rmtree(work, ignore_errors=True)
+    private_dir(work)
+    unreadable: list[str] = []
+    try:
+        with Joiner(trusted, work) as joiner:
+            for path in all_of(paths):
+                try:
+                    joiner.add_all(chunks_in(path))
+                except Fault as fault:
+                    # One photograph that is blurred or damaged must not cost the others.
+                    unreadable.append(str(path))
+                    output.warn(str(fault))
+            missing = [part for one in joiner.gathering for part in one.missing()]
+            tally = {
+                "accepted": joiner.tally.accepted,
+                "known": joiner.tally.known,
+                "waiting": joiner.tally.waiting,
+                "refused": joiner.tally.refused,
+            }
+            content = {"unreadable": unreadable, "chunks": tally}
+            if not joiner.whole:
+                lacking = [{"block": block, "here": here, "needed": needed} for block, here, needed in missing]
+                output.answer("rozaneh.bundle.join/1", {"ok": False, "missing": lacking, **content})
+                short = sum(max(1, needed - here) for _, here, needed in missing)
+                raise Fault(
+                    FaultKind.INTEGRITY,
+                    "These pieces are not enough",
+                    why=f"about {short} symbols are missing" if missing else "none of them is of this issuer",
+                    hint="add others, of any copy of the same bundle",
+                )
+            made = joiner.whole[0]
+            # Its pieces were an issuer's; whether enough of them signed the whole is asked now.
+            bundles.check(made, trusted)
+            made.replace(out)
+            sync_dir(out.absolute().parent)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    output.done(f"Made `{out}`: {out.stat().st_size} bytes")
+    if tally["refused"]:
+        output.note(f"{tally['refused']} chunks were not of this issuer, or damaged")
+    output.answer(
+        "rozaneh.bundle.join/1", {"ok": True, "bundle": str(out), "bytes": out.stat().st_size, "missing": [], **content}
+    )
+
+
 def _sources(given: tuple[str, ...]) -> SourceList:
-    from rozaneh.core.errors import Fault, FaultKind
     from rozaneh.offline import sources
 
     addresses = tuple(one for one in given if one.startswith(("http://", "https://")))

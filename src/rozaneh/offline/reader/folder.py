@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import glob
 import html
 import os
-import secrets
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
-from rozaneh.core.errors import Fault, FaultKind
-from rozaneh.core.files import TEMPORARY, sync_dir
+from rozaneh.core.files import sync_dir
+from rozaneh.core.folders import made_whole
 from rozaneh.offline import container, text
 from rozaneh.offline.container import Edition
 from rozaneh.offline.manifest import Article, Blob, Manifest
@@ -45,25 +42,8 @@ def write(folder: Path, editions: tuple[Edition, ...], blobs: Mapping[str, bytes
         Fault: CONFIG when there is something in `folder`; PERMISSION when it cannot be written; INTEGRITY for a text
         that is signed and not in its one form.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise Fault(FaultKind.CONFIG, f"`{folder}` holds something already", hint="name a folder that is new")
-    # Named after the folder, so that the next run finds what one that was killed left behind.
-    begun = f"{TEMPORARY}{folder.name}-"
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        for left in folder.parent.glob(f"{glob.escape(begun)}*"):
-            shutil.rmtree(left)
-        made = folder.parent / f"{begun}{secrets.token_hex(8)}"
-        made.mkdir()
-        try:
-            shown = _fill(made, editions, blobs, signed_by)
-            os.rename(made, folder)  # also onto an empty folder (rename(2))
-            sync_dir(folder.parent)
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
-    except OSError as error:
-        raise Fault(FaultKind.PERMISSION, f"`{folder}` cannot be written", why=error.strerror or "") from None
-    return shown
+    with made_whole(folder) as made:
+        return _fill(made, editions, blobs, signed_by)
 
 
 def _fill(folder: Path, editions: tuple[Edition, ...], blobs: Mapping[str, bytes], signed_by: str) -> Shown:
