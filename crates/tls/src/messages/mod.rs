@@ -62,7 +62,8 @@ impl<'a> Extensions<'a> {
     /// Only what was offered and is `allowed` here, and each once. `free` may come unasked.
     pub(crate) fn only(&self, offered: &Offered, allowed: &[u16], free: &[u16]) -> Result<(), RemoteError> {
         for (at, (kind, _)) in self.0.iter().enumerate() {
-            if !free.contains(kind) && !(offered.extensions.contains(kind) && allowed.contains(kind)) {
+            let asked = offered.extensions.contains(kind) && allowed.contains(kind);
+            if !(asked || free.contains(kind)) {
                 return Err(RemoteError::new(Alert::UNSUPPORTED_EXTENSION, "an extension that has no place here"));
             }
             if self.0.iter().take(at).any(|(k, _)| k == kind) {

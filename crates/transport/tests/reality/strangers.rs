@@ -223,9 +223,9 @@ async fn a_cover_that_speaks_no_tls_1_3_answers_friends_itself() {
         tcp.write_all(&Who::default().start().1).await.expect("written");
         records(&rest_of(&mut tcp).await.0)
     };
-    let straight = within(answer(cover)).await;
+    let straight = within(Box::pin(answer(cover))).await;
     assert_eq!(straight, [(21, 7)]);
-    assert_eq!(within(answer(running.address)).await, straight);
+    assert_eq!(within(Box::pin(answer(running.address))).await, straight);
     assert_eq!(running.counts.visits(), 1);
 }
 
