@@ -283,6 +283,34 @@ async fn a_request_after_a_silence_asks_whether_the_edge_lives() {
 }
 
 #[tokio::test]
+async fn an_idle_carrier_is_kept_as_long_as_its_browser_keeps_it() {
+    // Firefox closed after 179.0 s; Chromium was watched for 330 s and did not.
+    for (look, closes) in [(FIREFOX, true), (CHROMIUM, false)] {
+        let world = World::new().await;
+        let way = world.way(look, Habits::new(9, MINUTE));
+        assert_eq!(way.open(&target()).await.err(), Some(Refusal::Policy));
+        world.until(0, |said| said.inside().contains(&SETTINGS_ACK)).await;
+        for seconds in [170, 8] {
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            tokio::time::resume();
+            tokio::task::yield_now().await;
+            assert_eq!(way.carriers(), 1, "{seconds} s on");
+        }
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(2)).await;
+        tokio::time::resume();
+        if closes {
+            world.until(0, |said| said.ended).await;
+        } else {
+            // Still good for a request.
+            assert_eq!(way.open(&target()).await.err(), Some(Refusal::Policy));
+            assert_eq!(world.said.lock().len(), 1);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_third_connection_within_a_minute_is_not_made() {
     let world = World::new().await;
     let way = world.way(CHROMIUM, Habits::new(2, MINUTE));

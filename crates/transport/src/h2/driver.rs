@@ -738,7 +738,10 @@ impl<R: Requests> Driver<R> {
                 Patience::Ping(_) if self.pinged.is_some() => {
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
-                Patience::Ping(silence) if self.expecting && self.heard.elapsed() >= silence => {
+                // Where no stream waits for anything, the next request asks.
+                Patience::Ping(silence)
+                    if self.expecting && !shared.streams.is_empty() && self.heard.elapsed() >= silence =>
+                {
                     self.ping(&mut shared);
                 }
                 Patience::Cover { .. } if !self.authenticated.load(Relaxed) && shared.streams.is_empty() => {
