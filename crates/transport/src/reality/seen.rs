@@ -11,7 +11,8 @@
 //! * **kill -9** loses nothing: what `write` took is the kernel's. The file is of this boot (`boot`), so it is whole.
 //! * **Power loss** may lose anything that was not synced, and only the head and the mark are. A file of another boot
 //!   without the mark, and a file that is missing or unreadable, count as lost: then hellos made before now are refused
-//!   from here on, and those of the second that runs: it may have begun before the loss, and stamps know no less. A hello whose maker's clock runs ahead of ours is the gap that this leaves (docs/threat-model).
+//!   from here on, and those of the second that runs: it may have begun before the loss, and stamps know no less. A hello
+//!   whose maker's clock runs ahead of ours is the gap that this leaves (docs/threat-model).
 //! * **The horizon** says which hellos may have been forgotten: everything whose time was over then. It moves with
 //!   every entry that is dropped, so that a clock that is set back revives none.
 //! * **Full** means that nobody else is let in, not that somebody is forgotten.
