@@ -225,7 +225,7 @@ def test_the_longest_way_with_an_ml_dsa_key_is_a_line() -> None:
     way = make("h2+reality", address=address, name=name, **values)
     assert len(name) == 253
     assert len(str(way)) < 3100
-    filled = make("h2+reality", address=address, name=name, **values, user="u" * 255, password='"' * 255)
+    filled = make("h2+reality", address=address, name=name, **values, user="\\" * 255, password='"' * 255)
     assert parse_canonical(str(filled)) == filled
     whole = Way(filled.layers * MAX_LAYERS)
     assert parse_canonical(str(whole)) == whole

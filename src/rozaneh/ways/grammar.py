@@ -26,9 +26,9 @@ from rozaneh.core.redact import HIDDEN
 from rozaneh.ways.catalogue import CATALOGUE, Transport
 
 MAX_LAYERS = 4
-# The longest layer that may be shared is h2+reality with an ML-DSA-65 key (2,603 characters of base64url), a name of 253
-# and an IPv6 address: 3,100 characters. With credentials of 255 characters each it stays below 4,096, four times.
-MAX_LINE = MAX_LAYERS * 4096
+# The longest layer that may be shared is h2+reality with an ML-DSA-65 key (2,603 characters of base64url), a name of
+# 253 and an IPv6 address: 3,100 characters. Credentials of 255 characters each, every one escaped, add 1,050.
+MAX_LINE = MAX_LAYERS * 5120
 _TOKEN = re.compile(
     r"""[ \t]*(?:(?P<mark>[(),|=])|"(?P<quoted>(?:[ !#-\[\]-~]|\\["\\])*)"|(?P<bare>[A-Za-z0-9._:/@%+~\[\]-]+))"""
 )
