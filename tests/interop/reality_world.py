@@ -40,6 +40,8 @@ SMALL, LARGE = 1_000, 10_000_000
 #: Fetched at once through one client.
 PARALLEL = 8
 LOOK = "chromium"
+#: The other browsers that we ship: new servers of Xray want their hybrid share in front.
+OTHER_LOOKS = ("firefox", "chrome-150", "chrome-151")
 COVER_PAGE = "the cover\n"
 #: Below what Linux gives to connections (32,768 and up), so that none of them takes a port before its program does; and
 #: in this namespace nobody else listens.
@@ -195,7 +197,14 @@ class World:
         return self.stack.enter_context(Running(document))
 
     def reader(
-        self, server: int, *, keys: Keys | None = None, name: str = SERVER_NAME, mldsa: str = "", plain: bool = False
+        self,
+        server: int,
+        *,
+        keys: Keys | None = None,
+        name: str = SERVER_NAME,
+        mldsa: str = "",
+        plain: bool = False,
+        browser: str = LOOK,
     ) -> Running:
         """A reader's end of ours; `plain` is TLS with the server's own certificate."""
         keys = keys or self.keys
@@ -212,12 +221,12 @@ class World:
             "address": f"127.0.0.1:{server}",
             "server_name": name,
             "id": keys.uuid,
-            "look": LOOK,
+            "look": browser,
             "security": {"type": "tls", "ca_file": str(self.folder / "root.pem")} if plain else reality,
         }
         document = {
             "schema": "rozaneh.engine/1",
-            "looks": {LOOK: look(LOOK)},
+            "looks": {browser: look(browser)},
             "listeners": [
                 {
                     "tag": "local",
@@ -357,6 +366,8 @@ def run(world: World) -> dict[str, Any]:
     world.clients(wanted)
 
     readers = {f"us to {name}": world.reader(server.port) for name, server in servers.items()}
+    for browser in OTHER_LOOKS:
+        readers[f"us as {browser} to xray go"] = world.reader(servers["xray go"].port, browser=browser)
     readers["us to singbox plain"] = world.reader(world.plain, plain=True)
     readers["us to us"] = world.reader(edges["go"].place[1])
     readers["us to xray, mldsa"] = world.reader(servers["xray long mldsa"].port, mldsa=world.verify)

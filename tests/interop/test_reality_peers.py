@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.interop.alone import report
-from tests.interop.reality_world import COVER_PAGE, FINGERPRINTS, served
+from tests.interop.reality_world import COVER_PAGE, FINGERPRINTS, OTHER_LOOKS, served
 
 X25519, HYBRID, P384 = 0x001D, 0x11EC, 0x0018
 KINDS = tuple(FINGERPRINTS)
@@ -43,6 +43,11 @@ def test_their_clients_and_our_server(world: dict[str, Any], client: str, finger
 @pytest.mark.parametrize("server", [f"{kind} {cover}" for kind in KINDS for cover in COVERS])
 def test_our_client_and_their_servers(world: dict[str, Any], server: str) -> None:
     assert world["fetched"][f"us to {server}"]
+
+
+@pytest.mark.parametrize("browser", OTHER_LOOKS)
+def test_every_browser_that_we_ship_is_taken_by_new_servers(world: dict[str, Any], browser: str) -> None:
+    assert world["fetched"][f"us as {browser} to xray go"]
 
 
 def test_both_orders_of_key_shares_and_both_groups(world: dict[str, Any]) -> None:

@@ -167,13 +167,17 @@ fn session_id(hello: &mut [u8]) -> Option<&mut [u8]> {
 }
 
 /// The share of ours that authenticates: X25519's, and only where there is none the X25519 half of the hybrid.
+///
+/// Xray's server from 26.9.8 on takes nobody without exactly one hybrid share, in front of X25519's, and then
+/// authenticates in the same order of preference. So the order in a look matters, and browsers of today have it.
 #[must_use]
 pub fn own_share(shares: &[Offer]) -> Option<&Offer> {
     let of = |id: u16| shares.iter().find(|share| share.group() == id);
     of(group::X25519).or_else(|| of(group::X25519MLKEM768))
 }
 
-/// The same of a hello that came: the X25519 key that the client used.
+/// The same of a hello that came: the X25519 key that the client used. Hybrid or not, in any order: clients built on
+/// older looks (sing-box 1.14, mihomo 1.19) send no hybrid share at all (`tests/interop/test_reality_peers.py`).
 #[must_use]
 pub fn their_share(shares: &[Share<'_>]) -> Option<[u8; 32]> {
     let of = |id: u16, at: usize| {
