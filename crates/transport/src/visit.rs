@@ -53,7 +53,7 @@ async fn over_http2(tcp: TcpStream, ready: Ready, look: &Look, authority: &str, 
     ];
     look.order(&mut fields);
     fields.extend(look.headers().map(|(name, value)| Field::new(name.to_owned(), value.to_owned())));
-    let carrier = Carrier::client(look);
+    let carrier = Carrier::client(look, false);
     let Ok(stream) = carrier.open(&fields, true) else { return };
     let always = Arc::new(AtomicBool::new(true));
     let driver = Driver::new(tcp, ready, Arc::clone(&carrier), NoRequests, Patience::Ping(PATIENCE), always);

@@ -206,7 +206,7 @@ async fn a_carrier_opens_and_ends_as_chromium_does_it() {
 }
 
 #[tokio::test]
-async fn the_first_flights_with_payload_are_more_than_three_packets() {
+async fn the_first_flights_with_something_to_say_are_more_than_three_packets() {
     let world = World::new().await;
     let way = world.way(CHROMIUM, Habits::new(9, MINUTE));
     let mut io = way.open(&Target::parse("echo.test:443").expect("a target")).await.expect("open");

@@ -11,7 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 use rozaneh_net::pool::Slice;
 use rozaneh_wire::h2::{Code, Connection, Field, Limits, LocalProtocolError, StreamId, setting};
 
-use super::driver::Manners;
+use super::driver::{FLIGHTS, Manners};
 use super::stream::{H2Stream, MAX_WINDOW};
 use crate::look::Look;
 
@@ -194,8 +194,9 @@ impl Carrier {
         Self::with(conn, None)
     }
 
-    /// A client's carrier that looks like this.
-    pub(crate) fn client(look: &Look) -> Arc<Self> {
+    /// A client's carrier that looks like this. Its first flights are filled up where tunnels run in it, and never where
+    /// the other end is a cover.
+    pub(crate) fn client(look: &Look, tunnels: bool) -> Arc<Self> {
         let http2 = look.http2();
         // RFC 9113 section 6.5.2: 65,535 where nothing else is said.
         let window = http2.settings.iter().rev().find(|(id, _)| *id == setting::INITIAL_WINDOW_SIZE);
@@ -203,7 +204,8 @@ impl Carrier {
         let window = window.saturating_add(look.stream_update());
         let mut conn = Connection::client(http2, Limits::default());
         let opening = conn.out().len();
-        Self::with(conn, Some(Manners { opening, window, idle: look.idle(), flights: 0 }))
+        let flights = if tunnels { FLIGHTS } else { 0 };
+        Self::with(conn, Some(Manners { opening, window, idle: look.idle(), flights }))
     }
 
     fn with(conn: Connection, manners: Option<Manners>) -> Arc<Self> {

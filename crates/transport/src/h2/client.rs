@@ -329,7 +329,7 @@ impl Way {
         if self.config.outer.tls.negotiates() && !ready.established.facts.is_h2() {
             return Err(Failed::new(Stage::Tls, "the edge does not speak HTTP/2"));
         }
-        let carrier = Carrier::client(&self.config.outer.look);
+        let carrier = Carrier::client(&self.config.outer.look, true);
         let driver = Driver::new(
             tcp,
             ready,

@@ -21,6 +21,7 @@ use crate::tls::{HEAD, Opened, TAIL, TlsError, Traffic};
 
 mod manners;
 
+pub(super) use manners::FLIGHTS;
 pub(crate) use manners::Manners;
 use manners::{FRAME_HEAD, HUNG, RECORD};
 
