@@ -144,3 +144,41 @@ async fn nginx_tires_of_a_friend_who_does_not_finish_as_of_anybody() {
         }
     }
 }
+
+#[tokio::test]
+async fn every_byte_that_a_stranger_gets_is_nginxs() {
+    let nginx = nginx().await;
+    let running = edge(nginx.address).await;
+    let hello = Who { private: [0x43; 32], ..Who::default() }.start().1;
+    let mut bent = hello.clone();
+    // Another version of the record, a length that lies, a message that is no hello.
+    (bent[1], bent[3]) = (4, bent[3] ^ 0x40);
+    let mut other = hello.clone();
+    other[5] = 2;
+    let cases: [(&str, Vec<u8>); 9] = [
+        ("HTTP without TLS", b"GET / HTTP/1.1\r\nHost: news.test\r\n\r\n".to_vec()),
+        ("HTTP/0.9", b"GET /\r\n".to_vec()),
+        ("nothing", vec![]),
+        ("one byte", vec![0x16]),
+        ("a record of another version", bent),
+        ("another message", other),
+        ("an alert", vec![21, 3, 1, 0, 2, 1, 0]),
+        ("the old form of a hello", vec![0x80, 0x2e, 1, 3, 1]),
+        ("SSH", b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()),
+    ];
+    let told = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        text.split_inclusive("\r\n").filter(|line| !line.starts_with("Date: ")).collect::<String>()
+    };
+    for (what, bytes) in &cases {
+        let ask = async |address: SocketAddr| {
+            let mut tcp = TcpStream::connect(address).await.expect("connected");
+            tcp.write_all(bytes).await.expect("written");
+            tcp.shutdown().await.expect("shut down");
+            rest_of(&mut tcp).await
+        };
+        let (straight, through) = (ask(nginx.address).await, ask(running.address).await);
+        assert_eq!((told(&straight.0), straight.1), (told(&through.0), through.1), "{what}");
+    }
+    running.counts.until(|counts| counts.visits() == cases.len()).await;
+}
