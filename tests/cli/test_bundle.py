@@ -185,3 +185,17 @@ def test_pieces_of_a_bundle_that_too_few_signed_make_none(web: Site, here: Path)
     run("bundle", "split", "one", "--carrier", "files", "--out", "p", "--size", "2KB")
     run("bundle", "join", "p", "--issuer", "board", "--out", "x", code=10)
     assert not (here / "x").exists()
+
+
+def test_headlines_on_a_wall(web: Site, here: Path) -> None:
+    run("key", "new", "--out", "k")
+    made = answer("bundle", "make", "s.toml", "--key", "k", "--out", "h", "--limit", "1KB")
+    assert made["headlines"] == 4
+    assert made["bytes"] == (here / "h").stat().st_size <= 1_000
+    assert answer("bundle", "verify", "h", "--issuer", "k.pub")["headlines"] == [f"Title {n}" for n in (3, 2, 1, 0)]
+    assert answer("bundle", "split", "h", "--carrier", "qr", "--out", "wall")["pieces"] == 1
+    run("bundle", "join", "wall/0001.png", "--issuer", "k.pub", "--out", "read")
+    assert (here / "read").read_bytes() == (here / "h").read_bytes()
+    run("key", "new", "--out", "other")
+    run("bundle", "verify", "h", "--issuer", "other.pub", code=10)
+    run("bundle", "join", "wall", "--issuer", "other.pub", "--out", "x", code=10)

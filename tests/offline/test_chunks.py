@@ -92,7 +92,7 @@ def test_only_what_the_issuer_lists_gets_in(tmp_path: Path) -> None:
     forged = [one for one in forged if one not in parts]
     with Joiner(ISSUER, tmp_path) as joiner:
         joiner.add_all(forged)
-        assert len(joiner.whole) == 0
+        assert not list(joiner.whole)
         before = joiner.tally.accepted
         joiner.add_all(parts)
         # Of the forged none was let in, and none of what is real was spoilt.

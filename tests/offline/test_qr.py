@@ -16,6 +16,7 @@ from rozaneh.core.issuer import of_key
 from rozaneh.offline import split
 from rozaneh.offline.carriers import qr
 from rozaneh.offline.chunks import SIZES
+from rozaneh.offline.join import chunks_in
 from rozaneh.offline.joiner import Joiner
 from tests.offline.editions import KEYS
 
@@ -35,7 +36,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def joined(folder: Path, *paths: Path) -> bytes | None:
     with Joiner(of_key(KEYS[0].public()), folder) as joiner:
         for path in paths:
-            joiner.add_all(qr.read(path))
+            joiner.add_all(chunks_in(path))
         return joiner.whole[0].read_bytes() if joiner.whole else None
 
 

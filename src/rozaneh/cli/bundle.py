@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from rozaneh.cli import bundle_pieces
+from rozaneh.cli.bundle_common import FILE, Size, issuer_option
 from rozaneh.cli.options import command_output
 from rozaneh.cli.output import Output, day
 
@@ -17,54 +17,6 @@ if TYPE_CHECKING:
     from rozaneh.offline.sources import SourceList
 
 from rozaneh.core.errors import Fault, FaultKind
-from rozaneh.core.files import TEMPORARY
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-_FILE = click.Path(path_type=Path, dir_okay=False)
-_SIZE = re.compile(r"([1-9][0-9]{0,8})(B|KB|MB|GB)?\Z")
-_UNITS = {None: 1, "B": 1, "KB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
-_ISSUER_HELP = "Who must have signed it: a key's line, or a file with a key, a chain or a policy."
-
-
-class Percent(click.ParamType[float]):
-    """A share, written as a percentage."""
-
-    name = "share"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The share as a number.
-
-        Raises:
-            click.BadParameter: it is not written so, or more than 100 %.
-        """
-        match = re.match(r"([0-9]{1,3})%\Z", str(value))
-        if isinstance(value, float):
-            return value
-        if match is None or int(match[1]) > 100:
-            self.fail("write it as 25%, at most 100%", param, ctx)
-        return int(match[1]) / 100
-
-
-class Size(click.ParamType[int]):
-    """Bytes, with a unit or without."""
-
-    name = "size"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number of bytes.
-
-        Raises:
-            click.BadParameter: it is not written so.
-        """
-        match = _SIZE.match(str(value))
-        if match is None:
-            self.fail("write it as 250KB or 1MB", param, ctx)
-        return int(match[1]) * _UNITS[match[2]]
-
-
-def _issuer_option(*, required: bool) -> Callable[[F], F]:
-    return click.option("--issuer", required=required, metavar="I", help=_ISSUER_HELP)
 
 
 @click.group()
@@ -72,11 +24,15 @@ def bundle() -> None:
     """News in one signed file, for reading without a network."""
 
 
+bundle.add_command(bundle_pieces.split)
+bundle.add_command(bundle_pieces.join)
+
+
 @bundle.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCES.toml|FEED-URL…")
-@click.option("--key", "keys", multiple=True, required=True, type=_FILE, metavar="FILE", help="Who signs; may repeat.")
-@click.option("--out", required=True, type=_FILE, metavar="FILE", help="The bundle.")
-@click.option("--base", type=_FILE, metavar="OLD", help="A bundle that readers have: its parts are left out.")
+@click.option("--key", "keys", multiple=True, required=True, type=FILE, metavar="FILE", help="Who signs; may repeat.")
+@click.option("--out", required=True, type=FILE, metavar="FILE", help="The bundle.")
+@click.option("--base", type=FILE, metavar="OLD", help="A bundle that readers have: its parts are left out.")
 @click.option("--limit", type=Size(), metavar="SIZE", help="Bytes at most, such as 250KB: the newest that fit.")
 @command_output
 def make(
@@ -92,9 +48,9 @@ def make(
     from rozaneh.core.files import write_private
     from rozaneh.core.keys import SigningKey
     from rozaneh.offline import bundle as files
-    from rozaneh.offline import tables
+    from rozaneh.offline import headlines, tables
     from rozaneh.offline.fetch import Fetcher
-    from rozaneh.offline.make import gather
+    from rozaneh.offline.make import gather, headlines_of
     from rozaneh.offline.make import make as build
     from rozaneh.offline.sources import own_hosts
 
@@ -113,6 +69,16 @@ def make(
         gathered = gather(wanted, fetcher.fetch, output.note)
     for failure in gathered.failures:
         output.warn(f"{failure.url}: {failure.why}")
+    failed = [{"url": one.url, "why": one.why} for one in gathered.failures]
+    if limit is not None and limit <= headlines.MAX_BYTES:
+        content, told = headlines.make(*headlines_of(gathered, wanted.title, issued), signing, limit)
+        write_private(out, content)
+        output.done(f"Made `{out}`: {len(told.lines)} headlines, {len(content)} bytes: one code holds them")
+        output.answer(
+            "rozaneh.bundle.make/1",
+            {"bundle": str(out), "bytes": len(content), "headlines": len(told.lines), "failed": failed},
+        )
+        return
     made = build(
         gathered,
         signing,
@@ -137,15 +103,15 @@ def make(
             "digest": made.edition.digest,
             "articles": len(manifest.articles),
             "left_out": made.left_out,
-            "failed": [{"url": one.url, "why": one.why} for one in gathered.failures],
+            "failed": failed,
         },
     )
     output.hint(f"readers check it with `rozaneh bundle verify {out.name} --issuer YOUR.pub`")
 
 
 @bundle.command()
-@click.argument("file", type=_FILE)
-@_issuer_option(required=True)
+@click.argument("file", type=FILE)
+@issuer_option(required=True)
 @command_output
 def verify(output: Output, file: Path, issuer: str) -> None:
     """Check a bundle to its last byte; exit code 10 when anything is wrong.
@@ -156,6 +122,16 @@ def verify(output: Output, file: Path, issuer: str) -> None:
     from rozaneh.offline import bundle as files
 
     trusted = load(issuer)
+    told = files.headlines_in(file, trusted)
+    if told is not None:
+        for line in told.lines:
+            output.data(line)
+        output.done(f"{told.title}, {day(told.issued)}: whole, and signed by {trusted.words}")
+        output.answer(
+            "rozaneh.bundle.verify/1",
+            {"ok": True, "issuer": trusted.words, "whole": True, "title": told.title, "headlines": list(told.lines)},
+        )
+        return
     found = files.check(file, trusted)
     editions = _editions(found)
     for edition in editions:
@@ -179,10 +155,10 @@ def verify(output: Output, file: Path, issuer: str) -> None:
 
 
 @bundle.command(name="open")
-@click.argument("file", type=_FILE)
-@_issuer_option(required=True)
+@click.argument("file", type=FILE)
+@issuer_option(required=True)
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="A new folder.")
-@click.option("--base", type=_FILE, metavar="OLD", help="The bundle that this one builds on.")
+@click.option("--base", type=FILE, metavar="OLD", help="The bundle that this one builds on.")
 @command_output
 def open_(output: Output, file: Path, issuer: str, out: Path, base: Path | None) -> None:
     """Write the pages of a bundle into a folder, for a browser without a network.
@@ -214,8 +190,8 @@ def open_(output: Output, file: Path, issuer: str, out: Path, base: Path | None)
 
 
 @bundle.command()
-@click.argument("file", type=_FILE)
-@_issuer_option(required=False)
+@click.argument("file", type=FILE)
+@issuer_option(required=False)
 @command_output
 def inspect(output: Output, file: Path, issuer: str | None) -> None:
     """List what is in a bundle.
@@ -259,8 +235,8 @@ def inspect(output: Output, file: Path, issuer: str | None) -> None:
 
 
 @bundle.command()
-@click.argument("first", type=_FILE)
-@click.argument("second", type=_FILE)
+@click.argument("first", type=FILE)
+@click.argument("second", type=FILE)
 @command_output
 def diff(output: Output, first: Path, second: Path) -> None:
     """Say which articles two bundles differ in; neither's signer is asked for.
@@ -285,9 +261,9 @@ def diff(output: Output, first: Path, second: Path) -> None:
 
 
 @bundle.command()
-@click.argument("files", nargs=-1, required=True, type=_FILE, metavar="A B…")
-@_issuer_option(required=True)
-@click.option("--out", required=True, type=_FILE, metavar="FILE", help="The bundle that has them all.")
+@click.argument("files", nargs=-1, required=True, type=FILE, metavar="A B…")
+@issuer_option(required=True)
+@click.option("--out", required=True, type=FILE, metavar="FILE", help="The bundle that has them all.")
 @command_output
 def merge(output: Output, files: tuple[Path, ...], issuer: str, out: Path) -> None:
     """Put several bundles of one issuer into one file, each edition as it was signed.
@@ -307,114 +283,6 @@ def merge(output: Output, files: tuple[Path, ...], issuer: str, out: Path) -> No
     output.done(f"Made `{out}`: {len(editions)} editions, {len(made.getvalue())} bytes")
     output.answer(
         "rozaneh.bundle.merge/1", {"bundle": str(out), "bytes": len(made.getvalue()), "editions": len(editions)}
-    )
-
-
-@bundle.command()
-@click.argument("file", type=_FILE)
-@click.option("--carrier", required=True, type=click.Choice(["files", "qr"]), help="What the pieces are.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="A new folder for them.")
-@click.option("--size", type=Size(), metavar="SIZE", help="Bytes of a piece at most: 20KB for files, 2191 for codes.")
-@click.option("--fec", default="25%", type=Percent(), metavar="SHARE", help="How much is added for repair.")
-@click.option("--key", type=_FILE, metavar="FILE", help="Signs the pieces, where the bundle's tables are missing.")
-@command_output
-def split(output: Output, file: Path, carrier: str, out: Path, size: int | None, fec: float, key: Path | None) -> None:
-    """Split a bundle into pieces, of which any that are enough make it again.
-
-    Example: rozaneh bundle split today.rzb --carrier files --out pieces --size 20KB --fec 25%
-    """
-    from rozaneh.core.files import write_private
-    from rozaneh.core.folders import made_whole
-    from rozaneh.core.keys import SigningKey
-    from rozaneh.offline import split as parts
-    from rozaneh.offline.carriers import file as pieces
-    from rozaneh.offline.carriers import qr
-
-    signer = SigningKey.load(key) if key is not None else None
-    limit = size or (20_000 if carrier == "files" else qr.SCREEN_BYTES)
-    try:
-        length = file.stat().st_size
-    except OSError as error:
-        raise Fault(FaultKind.USAGE, f"`{file}` cannot be read", why=error.strerror or "") from None
-    kind = parts.kind_for(limit - len(pieces.MAGIC), length)
-    runs = parts.runs(file, kind, fec, signer)
-    with made_whole(out) as folder:
-        if carrier == "qr":
-            count = qr.write(folder, qr.frames(runs, limit), file.name)
-        else:
-            count = 0
-            for count, piece in enumerate(pieces.pieces(runs, limit), 1):
-                write_private(folder / f"{count:06}.rzp", piece)
-    what = "codes" if carrier == "qr" else "pieces"
-    output.done(f"Made {count} {what} in `{out}`")
-    output.answer("rozaneh.bundle.split/1", {"folder": str(out), "carrier": carrier, "pieces": count, "fec": fec})
-    if carrier == "qr":
-        output.hint(f"show `{out / 'codes.gif'}` on a screen, or print the pictures")
-
-
-@bundle.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH…")
-@_issuer_option(required=True)
-@click.option("--out", required=True, type=_FILE, metavar="FILE", help="The bundle.")
-@command_output
-def join(output: Output, paths: tuple[Path, ...], issuer: str, out: Path) -> None:
-    """Put a bundle together from pieces, pictures of codes, or folders of them; says what is missing.
-
-    Example: rozaneh bundle join pieces photo.jpg --issuer news.key.pub --out today.rzb
-    """
-    import shutil
-
-    from rozaneh.core.files import private_dir, sync_dir
-    from rozaneh.core.issuer import load
-    from rozaneh.offline import bundle as bundles
-    from rozaneh.offline.join import chunks_in
-    from rozaneh.offline.join import paths as all_of
-    from rozaneh.offline.joiner import Joiner
-
-    trusted = load(issuer)
-    work = out.parent / f"{TEMPORARY}{out.name}.join"
-    shutil.rmtree(work, ignore_errors=True)
-    private_dir(work)
-    unreadable: list[str] = []
-    try:
-        with Joiner(trusted, work) as joiner:
-            for path in all_of(paths):
-                try:
-                    joiner.add_all(chunks_in(path))
-                except Fault as fault:
-                    # One photograph that is blurred or damaged must not cost the others.
-                    unreadable.append(str(path))
-                    output.warn(str(fault))
-            missing = [part for one in joiner.gathering for part in one.missing()]
-            tally = {
-                "accepted": joiner.tally.accepted,
-                "known": joiner.tally.known,
-                "waiting": joiner.tally.waiting,
-                "refused": joiner.tally.refused,
-            }
-            content = {"unreadable": unreadable, "chunks": tally}
-            if not joiner.whole:
-                lacking = [{"block": block, "here": here, "needed": needed} for block, here, needed in missing]
-                output.answer("rozaneh.bundle.join/1", {"ok": False, "missing": lacking, **content})
-                short = sum(max(1, needed - here) for _, here, needed in missing)
-                raise Fault(
-                    FaultKind.INTEGRITY,
-                    "These pieces are not enough",
-                    why=f"about {short} symbols are missing" if missing else "none of them is of this issuer",
-                    hint="add others, of any copy of the same bundle",
-                )
-            made = joiner.whole[0]
-            # Its pieces were an issuer's; whether enough of them signed the whole is asked now.
-            bundles.check(made, trusted)
-            made.replace(out)
-            sync_dir(out.absolute().parent)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    output.done(f"Made `{out}`: {out.stat().st_size} bytes")
-    if tally["refused"]:
-        output.note(f"{tally['refused']} chunks were not of this issuer, or damaged")
-    output.answer(
-        "rozaneh.bundle.join/1", {"ok": True, "bundle": str(out), "bytes": out.stat().st_size, "missing": [], **content}
     )
 
 

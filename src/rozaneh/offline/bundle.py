@@ -10,8 +10,9 @@ from typing import BinaryIO
 
 from rozaneh.core.errors import Fault, FaultKind
 from rozaneh.core.issuer import Issuer
-from rozaneh.offline import container
+from rozaneh.offline import container, headlines
 from rozaneh.offline.container import Edition, Head
+from rozaneh.offline.headlines import Headlines
 from rozaneh.offline.manifest import Article, Blob, Manifest
 
 
@@ -81,6 +82,17 @@ def contents(path: Path, issuer: Issuer | None) -> tuple[Head, dict[str, bytes]]
         head = container.read_head(file, issuer)
         found = {blob.hash: content for blob, content in container.read_blobs(file, head) if content is not None}
         return head, found
+
+
+def headlines_in(path: Path, issuer: Issuer) -> Headlines | None:
+    """The headlines in a file that holds those and no bundle.
+
+    Raises:
+        Fault: INTEGRITY when they are not the issuer's; USAGE when the file cannot be read.
+    """
+    with opened(path) as file:
+        data = file.read(headlines.MAX_BYTES + 1)
+    return headlines.read(data, issuer) if headlines.is_headlines(data) else None
 
 
 @dataclass(frozen=True, slots=True)

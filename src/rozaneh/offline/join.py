@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rozaneh.core.errors import Fault, FaultKind
 from rozaneh.offline.carriers import file, qr
+from rozaneh.offline.headlines import is_headlines
 
 _PICTURES = (b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"RIFF")
 _MAX_FILES = 1_000_000
@@ -33,7 +34,7 @@ def paths(given: Iterable[Path]) -> Iterator[Path]:
 
 
 def chunks_in(path: Path) -> Iterator[bytes]:
-    """What may be chunks in a file; nothing in one of another kind.
+    """What may be chunks in a file, and headlines in a code; nothing in a file of another kind.
 
     Raises:
         Fault: USAGE when it cannot be read.
@@ -50,4 +51,8 @@ def chunks_in(path: Path) -> Iterator[bytes]:
     if start == file.MAGIC:
         yield from file.scan(data, len(file.MAGIC))
     else:
-        yield from qr.read(path)
+        for code in qr.read(path):
+            if is_headlines(code):
+                yield code
+            else:
+                yield from file.scan(code)

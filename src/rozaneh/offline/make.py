@@ -7,6 +7,7 @@ out: a bundle with nine of ten sources today is worth more than one with ten tom
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -206,6 +207,15 @@ def make(
     if best is None:
         raise Fault(FaultKind.FAILED, f"Not one article fits in {limit} bytes", hint="give a larger `--limit`")
     return best
+
+
+def headlines_of(gathered: Gathered, title: str, issued: int) -> tuple[str, int, str, list[str]]:
+    """What headlines are made from: title, time, the language most are in, and the titles, the newest first."""
+    ordered = sorted(gathered.articles, key=lambda one: (-one.about.published, one.url))
+    languages = Counter(tag for one in ordered if (tag := _tag(one.about.language)))
+    language = languages.most_common(1)[0][0] if languages else ""
+    name = title or (gathered.sources[0].name if gathered.sources else "")
+    return name, issued, language, [one.about.title for one in ordered]
 
 
 def _build(

@@ -28,7 +28,7 @@ MAX_BLOB = 64 << 20  # a picture or an installer; larger things belong in pieces
 MAX_INFLATED = 8 << 20  # the text of one article: longer than any book
 MAX_NAME = 512  # characters of a title or a name
 MAX_URL = 2_048
-_LAST_MOMENT = 253_402_300_799  # the end of the year 9999, the last that calendars can name
+LAST_MOMENT = 253_402_300_799  # the end of the year 9999, the last that calendars can name
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*\Z")  # RFC 5646 section 2.1, in short
 _ID = re.compile(r"[0-9a-f]{16}\Z")
@@ -214,7 +214,7 @@ def check(manifest: Manifest) -> None:
     if manifest.schema != SCHEMA:
         raise ValueError("unknown schema")
     _line(manifest.title, "the title")
-    _range(manifest.issued, 1, _LAST_MOMENT, "the time of issue")
+    _range(manifest.issued, 1, LAST_MOMENT, "the time of issue")
     if manifest.base and not _HASH.match(manifest.base):
         raise ValueError("the base is not a digest")
     _count(len(manifest.sources), MAX_SOURCES, "sources")
@@ -277,7 +277,7 @@ def _check_article(manifest: Manifest, article: Article) -> None:
         _line(text, what, empty=True)
     if article.language and not is_language(article.language):
         raise ValueError("a language is not named as BCP 47 has it")
-    _range(article.published, 0, _LAST_MOMENT, "a time of publication")
+    _range(article.published, 0, LAST_MOMENT, "a time of publication")
     if _blob(manifest, article.text).type is not Type.TEXT:
         raise ValueError("an article's text is no text")
     if len(article.images) > MAX_IMAGES:

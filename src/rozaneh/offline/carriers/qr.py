@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rozaneh.core.errors import Fault, FaultKind
-from rozaneh.offline.carriers.file import scan
 from rozaneh.offline.chunks import REPEATS
 from rozaneh.offline.split import Run
 
@@ -100,7 +99,7 @@ def _page(title: str, count: int, width: int) -> bytes:
 
 
 def read(path: Path) -> Iterator[bytes]:
-    """What may be chunks in the codes of a picture, a photograph or an animation.
+    """What the codes of a picture, a photograph or an animation hold.
 
     Raises:
         Fault: USAGE when it is no picture that can be read.
@@ -119,7 +118,7 @@ def read(path: Path) -> Iterator[bytes]:
                     if number >= _MAX_FRAMES:
                         break
                     for code in zxingcpp.read_barcodes(frame.convert("L"), formats=kinds):
-                        yield from scan(bytes(code.bytes))
+                        yield bytes(code.bytes)
     except (UnidentifiedImageError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Fault(FaultKind.USAGE, f"`{path}` is no picture that can be read") from error
     except (OSError, SyntaxError, ValueError) as error:
