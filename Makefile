@@ -151,6 +151,7 @@ evidence: setup $(TOOLS)/peers/.ready
 	mkdir -p docs/evidence
 	$(BIN)/rozaneh bench run --rounds 5 --out docs/evidence/bench
 	$(BIN)/python -m tests.interop.reality_table $(TOOLS)/peers docs/evidence
+	$(BIN)/rozaneh bench tls --rounds 40 --out docs/evidence/bench/tls.json
 	$(BIN)/rozaneh lab verify
 	PATH="$$PATH:/usr/local/go/bin:$(abspath $(TOOLS))/go/bin" $(BIN)/rozaneh lab tell --out docs/evidence/probes
 	$(BIN)/rozaneh lab replays --out docs/evidence/replays

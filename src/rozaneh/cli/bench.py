@@ -98,6 +98,7 @@ def tls(output: Output, rounds: int, megabytes: int, handshakes: int, out: Path 
     content = work.content(job, machine, figures)
     if out is not None:
         document = json.dumps({"schema": work.SCHEMA, **content}, indent=2)
+        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(document + "\n", encoding="utf-8")
     for head, rows in work.tables(figures):
         output.table(head, rows)
