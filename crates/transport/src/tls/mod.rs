@@ -10,9 +10,11 @@
 //! * [`Handshake`] is what differs between implementations: our own engine, whose first message is a browser's, for
 //!   clients ([`engine_client`]), rustls for own-certificate servers ([`rustls_server`]). Nothing outside this folder
 //!   names rustls.
-//! * [`Traffic`] protects records. TLS 1.3 records are handled by [`record::Records`], straight on aws-lc-rs, because
-//!   a carrier wants to open records where they were read and to seal them where they are written: no copy that the
-//!   cipher does not make, and large reads. TLS 1.2, which only strangers of the cover speak, goes the slow way.
+//! * [`Traffic`] protects records, straight on aws-lc-rs, because a carrier wants to open records where they were read
+//!   and to seal them where they are written: no copy that the cipher does not make, and large reads. There are two for
+//!   TLS 1.3, of equal speed: the engine's, which answers mistakes as Chrome does, and [`record::Records`] behind
+//!   rustls' handshakes, which answers strangers' as the OpenSSL of the cover does. TLS 1.2, which only strangers
+//!   speak, goes the slow way.
 //!
 //! Both are driven by [`drive::handshake`] over a socket; [`stream::TlsStream`] is the ordinary byte stream on top,
 //! for the HTTP/1.1 side of the cover.
