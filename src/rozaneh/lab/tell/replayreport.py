@@ -10,6 +10,16 @@ from rozaneh.lab.tell.replays import Replayed
 from rozaneh.lab.tell.report import machine
 
 SCHEMA = "rozaneh.lab.replays/1"
+_NOT_SHOWN = (
+    "Power loss: the machine stays up, so what the kernel had taken of the filter is there afterwards. That is tested "
+    "with a disk that fails (crates/transport, `reality::seen`).",
+    "A client whose clock runs ahead of the edge's when the filter is lost: until the edge's clock is there, a "
+    "flight of it can be answered once more (docs/threat-model).",
+    "How often an end is a reset rather than orderly: that is a race between a server that closes and the record sent "
+    "behind its answer. Bare, the cover loses it more often than behind an edge and a tap (the kinds below each table); "
+    "whether that can be used is what the classifiers of `rozaneh lab tell` try, without a tap.",
+    "Times of answers: `rozaneh lab tell` compares those.",
+)
 _HEAD = ("sent", "replays", "accepted", "the cover's own ServerHello", "kinds of answers", "a reader afterwards")
 
 
@@ -55,6 +65,7 @@ def markdown(found: Mapping[str, Any], command: str) -> str:
     ]
     for one in found["ways"]:
         lines += _way(one)
+    lines += ["## Not shown", "", *(f"- {text}" for text in _NOT_SHOWN), ""]
     return "\n".join(lines) + "\n"
 
 

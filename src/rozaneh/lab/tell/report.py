@@ -17,6 +17,16 @@ from rozaneh.lab.tell.verdict import JITTER_S, LIMIT, Comparison, Difference, Sh
 SCHEMA = "rozaneh.lab.tell/1"
 # Differences shown in full; all are counted.
 _SHOWN = 12
+_NOT_SHOWN = (
+    "A prober on a neighbouring machine: the column “beside” has every microsecond, and where a program is between "
+    "prober and cover, that shows there. What line hides it is an assumption (see the jitter), not a measurement.",
+    "A cover on another machine: these stand on their edges' own loopback. A distant one adds its distance to every "
+    "answer.",
+    "Where segments begin and end, and what the kernels of edge and cover say of themselves: here they are one.",
+    "Loss, reordering, and networks other than a cable between two namespaces.",
+    "Several machines at once: everything ran on the processors named above, and the busier they were, the more all "
+    "times vary, those of controls as much as those of subjects.",
+)
 _HEAD = (
     "servers",
     "role",
@@ -36,6 +46,7 @@ def machine() -> dict[str, Any]:
         "kernel": platform.release(),
         "machine": platform.machine(),
         "processors": os.cpu_count(),
+        "load": [round(one, 1) for one in os.getloadavg()],
         "python": platform.python_version(),
         "rozaneh": __version__,
     }
@@ -149,6 +160,7 @@ def markdown(found: Mapping[str, Any], command: str) -> str:
     lines += ["", f"The limit for subjects and controls is {found['limit']:.0%}.", ""]
     for one in found["pairs"]:
         lines += _details(one)
+    lines += ["## Not shown", "", *(f"- {text}" for text in _NOT_SHOWN), ""]
     return "\n".join(lines) + "\n"
 
 
