@@ -14,7 +14,7 @@ from rozaneh.offline import headlines
 from tests.offline.editions import KEYS
 
 ISSUER = issuer.of_key(KEYS[0].public())
-WORDS = "خبر امروز تهران اینترنت قطع مردم جهان گزارش سازمان اقتصاد آب برق دانشگاه کتاب سفر دریا کوه".split()
+WORDS = ["خبر", "امروز", "تهران", "اینترنت", "قطع", "مردم", "جهان", "گزارش", "اقتصاد", "آب", "برق", "سفر", "دریا"]
 LINES = [" ".join(random.Random(number).choices(WORDS, k=9)) + f" {number}" for number in range(60)]
 
 

@@ -67,9 +67,8 @@ pub fn author(config: &Config) -> Result<Arc<dyn Author>, String> {
 }
 
 fn hello(config: &Config) -> Plain {
-    let mut plain = Plain::default();
-    plain.versions = if config.only_tls13 { vec![version::TLS13] } else { vec![version::TLS13, version::TLS12] };
-    plain.schemes = SCHEMES.to_vec();
+    let versions = if config.only_tls13 { vec![version::TLS13] } else { vec![version::TLS13, version::TLS12] };
+    let mut plain = Plain { versions, schemes: SCHEMES.to_vec(), ..Plain::default() };
     if !config.only_tls13 {
         plain.suites.extend(OLD_SUITES);
         plain.extra.push((extension::EMS, Vec::new()));
