@@ -68,7 +68,7 @@ def test_a_way_that_was_not_dialled_so_soon_again_has_not_failed() -> None:
     m = machine(A)
     for turn in range(5):
         *told, rest = play(m, c.TimerFired() if turn else c.Start(), c.ProbeFailed("busy"))
-        assert rest == c.Rest(10.0)
+        assert rest == c.Rest(2.5)
         assert [type(command) for command in told] == ([] if turn else [c.Warn])
     assert play(m, c.TimerFired(), c.ProbeOk(), c.RosterUnchanged()) == [c.Serve(0)]
     assert isinstance(play(m, c.CarrierFailed(), c.ProbeFailed("busy"))[0], c.Warn)

@@ -31,7 +31,7 @@ from rozaneh.ways.grammar import Way
 
 ROUNDS_BEFORE_GIVING_UP = 2  # at the start a person waits: two rounds, then the truth
 _FIRST_REST = 2.0
-_PACE = 20.0  # within the minute in which a browser opens no third connection to one edge, a few looks are enough
+_PACE = 5.0  # while a browser would open no third connection to one edge: asking the engine costs nothing
 CLOCK_OFF = 90  # the edge takes ±120 s; the rest is for the way there and for whole seconds
 _LONGEST_REST = 60.0  # a phone that comes out of a tunnel is back within a minute
 
