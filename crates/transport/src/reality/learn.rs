@@ -92,17 +92,24 @@ impl Shapes {
         let (mut round, mut pause, mut well) = (0_u64, RETRY.0, None);
         while this.strong_count() > 0 {
             let learned = learn_all(cover, &names, round % SPECS_EVERY == 0, &this).await;
-            if well != Some(learned.is_ok()) {
-                well = Some(learned.is_ok());
-                tell(if learned.is_ok() { Event::CoverLearned } else { Event::CoverUnusable });
+            let good = learned != Learned::Nothing;
+            if well != Some(good) {
+                well = Some(good);
+                tell(if good { Event::CoverLearned } else { Event::CoverUnusable });
             }
-            let next = if learned.is_ok() {
+            let most = match learned {
+                Learned::All => Duration::ZERO,
+                // A handshake that took too long comes again soon, one that the cover always refuses ever more seldom.
+                Learned::Some => every,
+                Learned::Nothing => RETRY.1,
+            };
+            let next = if learned == Learned::All {
                 pause = RETRY.0;
                 round = round.wrapping_add(1);
                 jitter(every)
             } else {
-                let now = pause;
-                pause = pause.saturating_mul(2).min(RETRY.1);
+                let now = pause.min(most);
+                pause = pause.saturating_mul(2).min(most);
                 now
             };
             sleep(next).await;
@@ -118,13 +125,17 @@ fn jitter(every: Duration) -> Duration {
     every.mul_f64(0.8 + f64::from(byte[0]) / 640.0)
 }
 
-async fn learn_all(
-    cover: SocketAddr,
-    names: &[String],
-    specs: bool,
-    shapes: &std::sync::Weak<Shapes>,
-) -> io::Result<()> {
-    let mut result = Ok(());
+/// How much of a round succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Learned {
+    All,
+    Some,
+    /// For at least one name, nothing.
+    Nothing,
+}
+
+async fn learn_all(cover: SocketAddr, names: &[String], specs: bool, shapes: &std::sync::Weak<Shapes>) -> Learned {
+    let mut all = Learned::All;
     for name in names {
         let learned = tokio::join!(
             learn(cover, name, Alpn::None, specs, shapes),
@@ -132,11 +143,13 @@ async fn learn_all(
             learn(cover, name, Alpn::H2, specs, shapes),
         );
         // One kind that the cover refuses leaves the others usable; friends of that kind meet the cover's refusal.
-        if let (Err(error), Err(_), Err(_)) = learned {
-            result = Err(error);
-        }
+        all = match (learned, all) {
+            ((Err(_), Err(_), Err(_)), _) | (_, Learned::Nothing) => Learned::Nothing,
+            ((Ok(()), Ok(()), Ok(())), all) => all,
+            _ => Learned::Some,
+        };
     }
-    result
+    all
 }
 
 async fn learn(

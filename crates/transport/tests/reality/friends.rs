@@ -92,3 +92,32 @@ async fn the_covers_habits_are_learned() {
     }
     assert!(running.shapes.get("other.test", Alpn::H2, Duration::ZERO).await.is_none());
 }
+
+#[tokio::test]
+async fn a_lesson_that_fails_is_taken_again_soon() {
+    let failures = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let acceptor = covers::acceptor(&BOTH, None);
+    let count = std::sync::Arc::clone(&failures);
+    // The first five visitors are hung up on: the whole first round, and most of the second.
+    let cover = covers::serve(move |tcp| {
+        let (acceptor, nth) = (acceptor.clone(), count.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
+        async move {
+            if nth < 5 {
+                return Ok(());
+            }
+            let mut stream = acceptor.accept(tcp).await?;
+            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(|_| ())
+        }
+    })
+    .await;
+    let running = edge(cover).await;
+    for alpn in Alpn::ALL {
+        within(async {
+            while running.shapes.get(NAME, alpn, LIMIT).await.is_none() {
+                tokio::task::yield_now().await
+            }
+        })
+        .await;
+    }
+    assert_eq!(visit(running.address, &Who::default()).await.outcome, Outcome::Verified);
+}
