@@ -52,7 +52,7 @@ DEMO_PACKAGES := nginx=nginx-light chromium=chromium certutil=libnss3-tools ip=i
 TEST_PACKAGES := $(DEMO_PACKAGES) strace=strace ping=iputils-ping setpriv=util-linux openssl=openssl \
                  ss-server=shadowsocks-libev obfs4proxy=obfs4proxy wireguard-go=wireguard-go wg=wireguard-tools iodine=iodine \
                  stunnel4=stunnel4 microsocks=microsocks gnutls-serv=gnutls-bin faketime=faketime
-BENCH_PACKAGES := $(TEST_PACKAGES) haproxy=haproxy
+BENCH_PACKAGES := $(TEST_PACKAGES) haproxy=haproxy firefox-esr=firefox-esr
 EVIDENCE_PACKAGES := $(BENCH_PACKAGES) caddy=caddy
 
 # ---- set-up ----
@@ -153,6 +153,10 @@ evidence: setup $(TOOLS)/peers/.ready
 	$(BIN)/python -m tests.interop.reality_table $(TOOLS)/peers docs/evidence
 	$(BIN)/rozaneh bench tls --rounds 40 --out docs/evidence/bench/tls.json
 	$(BIN)/rozaneh lab verify
+	cargo build --release --locked -q -p rozaneh-tls --example hellos
+	for browser in chromium firefox; do $(BIN)/rozaneh lab browser compare $$browser $$browser; done
+	$(BIN)/rozaneh lab browser sent chromium,firefox --out docs/evidence/looks.md
+	$(BIN)/rozaneh lab carriers --out docs/evidence/carriers.md
 	PATH="$$PATH:/usr/local/go/bin:$(abspath $(TOOLS))/go/bin" $(BIN)/rozaneh lab tell --out docs/evidence/probes
 	$(BIN)/rozaneh lab replays --out docs/evidence/replays
 	$(BIN)/rozaneh lab run --profile all --subject all --out lab-run

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from rozaneh.cli.lab_common import faults
+from rozaneh.cli.lab_common import faults, machine
 from rozaneh.cli.options import command_output
 from rozaneh.cli.output import Output
 from rozaneh.core.errors import Fault, FaultKind
@@ -156,6 +158,66 @@ def compare(output: Output, profile: str, what: str, hellos: int) -> None:
             "The profile does not look like the browser",
             why=f"{_failed(found.profile)} fields differ",
         )
+
+
+@browser.command()
+@click.argument("what", metavar="BROWSER[,BROWSER]")
+@click.option(
+    "--hellos",
+    type=click.IntRange(50, _MOST),
+    default=_HELLOS,
+    show_default=True,
+    metavar="N",
+    help="How many of each way; the browser gives twice as many.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.md",
+    help="Write the table there, and its numbers to FILE.json.",
+)
+@command_output
+def sent(output: Output, what: str, hellos: int, out: Path | None) -> None:
+    """Hold what the client sends by BROWSER's profile against BROWSER.
+
+    The engine dials ways as `rozaneh connect` does; the hellos and the openings of HTTP/2 that leave it are compared,
+    for every way that looks like a browser. The browser against itself is the control.
+
+    Example: rozaneh lab browser sent chromium,firefox
+    """
+    with faults():
+        from rozaneh.data import browsers
+        from rozaneh.lab.browser import capture as taking
+        from rozaneh.lab.browser import looks
+        from rozaneh.lab.browser import sent as sending
+        from rozaneh.lab.browser.derive import DeriveError
+
+        names = [name.strip() for name in what.split(",")]
+        for name in names:
+            _known(name, tuple(taking.BROWSERS))
+        began = time.monotonic()
+        try:
+            found = [sending.held(name, looks.PROFILES[name], hellos, output.note) for name in names]
+        except (DeriveError, taking.CaptureError) as error:
+            raise Fault(FaultKind.FAILED, "What was sent cannot be compared", why=str(error)) from error
+        seconds = time.monotonic() - began
+        profiles = {one.profile: browsers.load(one.profile).version for one in found}
+    output.table(tuple(looks.HEADS), [tuple(row) for one in found for row in looks.rows(one)])
+    for one in found:
+        output.note(f"{one.hellos} hellos a side of {one.browser} {one.version}; {one.rule}")
+    content = looks.content(found, machine(), seconds)
+    if out:
+        today = datetime.datetime.now(datetime.UTC).date().isoformat()
+        command = f"rozaneh lab browser sent {what} --hellos {hellos}"
+        page = looks.markdown(found, profiles, machine(), seconds, day=today, command=command)
+        out.write_text(page, encoding="utf-8")
+        numbers = json.dumps({"schema": looks.SCHEMA, **content}, indent=1)
+        out.with_suffix(".json").write_text(numbers + "\n", encoding="utf-8")
+        output.done(f"Written to `{out}`")
+    output.answer(looks.SCHEMA, content)
+    missed = looks.missed(found)
+    if missed:
+        raise Fault(FaultKind.FAILED, "The client does not look like the browser", why="; ".join(missed))
 
 
 def _known(what: str, browsers: tuple[str, ...]) -> None:

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
-import platform
 import tempfile
 import time
 from pathlib import Path
 
 import click
 
-from rozaneh.cli.lab_common import faults
+from rozaneh.cli.lab_common import faults, machine
 from rozaneh.cli.options import command_output
 from rozaneh.cli.output import Output
 from rozaneh.core.errors import Fault, FaultKind
-
-
-def machine() -> dict[str, str]:
-    """What a table says of the machine it was made on."""
-    return {
-        "machine": f"{os.cpu_count()} processors, {platform.system()} {platform.release()}, {platform.machine()}",
-        "python": platform.python_version(),
-    }
 
 
 @click.command()

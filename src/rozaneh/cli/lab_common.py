@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,3 +40,11 @@ def faults() -> Iterator[None]:
         raise Fault(FaultKind.USAGE, str(error)) from error
     except (DemoFailed, NotReady, DevToolsError, Failed, TimeoutError, OSError) as error:
         raise Fault(FaultKind.FAILED, "The world did not do what it must", why=str(error)) from error
+
+
+def machine() -> dict[str, str]:
+    """What a table says of the machine it was made on."""
+    return {
+        "machine": f"{os.cpu_count()} processors, {platform.system()} {platform.release()}, {platform.machine()}",
+        "python": platform.python_version(),
+    }

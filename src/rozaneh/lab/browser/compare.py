@@ -16,7 +16,7 @@ from typing import Any
 from rozaneh.lab.browser import derive, features, statistics
 from rozaneh.lab.codec.fingerprint import ja4
 
-__all__ = ["CLEARLY", "MANY", "POINTS", "Comparison", "Field", "Side", "compare", "sides"]
+__all__ = ["CLEARLY", "MANY", "POINTS", "Comparison", "Field", "Side", "compare", "rule", "sides"]
 
 # The issue's numbers (section 2).
 MANY = 2000
@@ -103,8 +103,12 @@ def compare(claimed: Sequence[bytes], browser: Sequence[bytes]) -> Comparison:
         raise ValueError("there must be twice as many hellos of the browser")
     # Every other one, so that both halves are of the same minutes.
     real, again = browser[::2], browser[1::2]
-    rule = f"shares within {POINTS:.0%}" if size >= MANY else f"chi-square, corrected p > {CLEARLY}"
-    return Comparison(hellos=size, rule=rule, profile=sides(claimed, real), control=sides(again, real))
+    return Comparison(hellos=size, rule=rule(size), profile=sides(claimed, real), control=sides(again, real))
+
+
+def rule(size: int) -> str:
+    """The demand made of so many hellos a side, in words."""
+    return f"shares within {POINTS:.0%}" if size >= MANY else f"chi-square, corrected p > {CLEARLY}"
 
 
 def sides(claimed: Sequence[bytes], real: Sequence[bytes]) -> Side:

@@ -35,6 +35,7 @@ __all__ = ["ClientNotReady", "Fetched", "NotReady", "Running"]
 
 # Below the kernel's own range for outgoing connections (ip_local_port_range begins at 32,768).
 _PORTS = (20_000, 30_000)
+_PORT_NAMES = ("socks_port", "spare_port", "inner_port")
 # A program gets this long to end by itself; what it closes in that time it closes as its users would see it.
 _GRACE_S = 1.0
 _FIRST_BYTE_S, _WHOLE_S, _SLOW_WHOLE_S = 20.0, 60.0, 300.0
@@ -78,6 +79,7 @@ class Running:
         self._label = server_label
         self._authority = world.folder / AUTHORITY / "authority.pem"
         self._rng = Random(f"ports/{subject.name}/{seed}")  # noqa: S311 - repeatability is the point
+        self._ports = range(*_PORTS)
         self._resolver = resolver or _of_family(world.data.resolver_addresses(), version)
         self.server_ip = _server_address(world, server_label, version)
         self.values = self._first_values(seed)
@@ -136,13 +138,17 @@ class Running:
         self._write_files()
         self._start("server", self._world.edge, self.subject.server)
 
-    def reader(self, folder: Path, seed: int) -> Running:
-        """Another client of the server that `serve` started, in a folder of its own, which holds what the server's
-        commands saved; `connect` starts it. Readers may be used at the same time, each by one thread."""
+    def reader(self, folder: Path, number: int) -> Running:
+        """Another client of the server that `serve` started, in a folder of its own; `connect` starts it.
+
+        The folder holds what the server's commands saved. Readers may be used at the same time, each by one thread:
+        those of different numbers (up to three thousand) have no port in common.
+        """
         other = copy.copy(self)
         other.folder = folder
         other.values = self.values | {"dir": str(folder)}
-        other._rng = Random(f"reader/{self.subject.name}/{seed}")  # noqa: S311 - repeatability is the point
+        first = _PORTS[0] + number * len(_PORT_NAMES) % (_PORTS[1] - _PORTS[0] - len(_PORT_NAMES))
+        other._ports = range(first, first + len(_PORT_NAMES))
         other._processes, other._browser, other._once = [], None, set()
         folder.mkdir(parents=True, mode=0o700)
         for step in (*self.subject.server.before, *self.subject.server.after) if self.subject.server else ():
@@ -256,9 +262,8 @@ class Running:
 
     def _new_ports(self) -> None:
         """Fresh local ports, so that nothing of the start before (a port in TIME-WAIT) is in the way."""
-        names = ("socks_port", "spare_port", "inner_port")
-        ports = self._rng.sample(range(*_PORTS), len(names))
-        self.values.update({name: str(port) for name, port in zip(names, ports, strict=True)})
+        ports = self._rng.sample(self._ports, len(_PORT_NAMES))
+        self.values.update({name: str(port) for name, port in zip(_PORT_NAMES, ports, strict=True)})
 
     def _write_files(self) -> None:
         for name, text in self.subject.files.items():
