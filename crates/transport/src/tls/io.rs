@@ -181,6 +181,14 @@ impl TlsIo {
 
     // ---- out ----
 
+    /// Sends what the socket takes now; the rest goes with a later call.
+    fn try_flush(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.poll_flush(cx) {
+            Poll::Ready(flushed) => flushed,
+            Poll::Pending => Ok(()),
+        }
+    }
+
     /// Fills the out buffer with sealed records. `false` if there is nothing to say.
     fn fill(&mut self) -> io::Result<bool> {
         if self.unsealed.is_empty() && self.traffic.pending().is_empty() {
@@ -248,13 +256,14 @@ impl Stream for TlsIo {
             if self.read_end {
                 return Poll::Ready(Ok(None));
             }
-            if self.out.is_some() || !self.traffic.pending().is_empty() {
-                // An answer to a key update, which nobody else may come back to.
-                if let Poll::Ready(Err(error)) = self.poll_flush(cx) {
-                    return Poll::Ready(Err(error));
-                }
+            // What an answer to a key update left in the socket's way, which nobody else may come back to.
+            if self.out.is_some() {
+                self.try_flush(cx)?;
             }
             ready!(self.poll_read(cx))?;
+            if !self.traffic.pending().is_empty() {
+                self.try_flush(cx)?;
+            }
         }
     }
 
