@@ -41,7 +41,7 @@ def test_the_outcome_makes_a_table(outcome: trial.Outcome) -> None:
 
 @pytest.mark.parametrize("way", ["h2+reality", "h2+tls"])
 def test_no_replay_is_accepted(way: replays.Way) -> None:
-    found = replays.run(way, 120)
+    found = replays.run(way, 60)
     assert found.accepted == 0
     assert found.strange == []
     assert set(found.skipped) <= {"after kill -9, without the filter's file", f"after {replays.LATER_S} s"}

@@ -16,7 +16,7 @@ _NOT_SHOWN = (
     "A client whose clock runs ahead of the edge's when the filter is lost: until the edge's clock is there, a "
     "flight of it can be answered once more (docs/threat-model).",
     "How often an end is a reset rather than orderly: that is a race between a server that closes and the record sent "
-    "behind its answer. Bare, the cover loses it more often than behind an edge and a tap (the kinds below each table); "
+    "behind its answer. Bare, the cover loses it more often than behind an edge and a tap (the kinds below a table); "
     "whether that can be used is what the classifiers of `rozaneh lab tell` try, without a tap.",
     "Times of answers: `rozaneh lab tell` compares those.",
 )

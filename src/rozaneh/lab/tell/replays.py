@@ -258,7 +258,7 @@ class _Experiment:
 
     def _phase(self, name: str, count: int) -> None:
         self._note(f"{self._way}: {count} replays {name}")
-        flights = self._record()
+        flights = self._record(min(_FLIGHTS[self._way], count))
         server = "edge"
         if name.startswith(("after a clean", "after kill")):
             self._restart(clean="clean" in name, keep="without" not in name)
@@ -302,9 +302,9 @@ class _Experiment:
             raise isolate.Failed(f"the reader's client failed: {text.strip()[-500:]}")
         return [json.loads(line) for line in text.splitlines()]
 
-    def _record(self) -> list[Flight]:
+    def _record(self, wanted: int) -> list[Flight]:
         """Has real readers visit the edge through the recorder; each visit that got in is a flight."""
-        before, wanted = len(self._recorded()), _FLIGHTS[self._way]
+        before = len(self._recorded())
         if self._way == "xray":
             self._prober.call(lambda: _through_socks(_XRAY_SOCKS, wanted))
         else:
