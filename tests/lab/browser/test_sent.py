@@ -46,6 +46,14 @@ def test_http2_is_opened_as_chromium_opens_it(transport: str) -> None:
     assert {"settings", "window_update", "priority", "opening"} <= set(opened.compared)
 
 
+def test_when_the_servers_settings_are_acknowledged_is_chance() -> None:
+    seen = browsers.load("chromium").http2
+    assert seen is not None
+    late = msgspec.structs.replace(seen, opening=(seen.opening[0], ("SETTINGS",), *seen.opening[1:]))
+    beside = msgspec.structs.replace(seen, opening=(seen.opening[0], ("SETTINGS", "HEADERS")))
+    assert sent.unprompted(late) == sent.unprompted(beside) == sent.unprompted(seen) == seen
+
+
 def test_the_table_says_what_differs() -> None:
     good = Side(("t13",), True, (Field("length", 0.02, "2001", 0.5, True),))
     bad = Side(("t13", "t12"), False, (Field("length", 0.2, "2001", 0.0, False),))

@@ -17,7 +17,7 @@ def judgement(flagged: int, of: int, judge: str = "ndpi") -> Judgement:
 
 def row(subject: str, flagged: int, *, of: int = 40, carriers: int = 40, shortened: int = 0) -> Row:
     played = Played(subject, ("192.0.2.1",), carriers, 2 * carriers, {"curl": "8"}, {"site.example": 4_419})
-    return Row(played, (judgement(flagged, of), judgement(1, of, "ml01")), judgement(shortened, of))
+    return Row(played, (judgement(flagged, of), judgement(1, of, "ml01")), judgement(shortened, of), carriers)
 
 
 def test_a_way_must_not_be_flagged_and_must_have_been_seen() -> None:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from rozaneh.client import upstreams
 from rozaneh.data.browsers import schema
 from rozaneh.engine.config import EngineConfig
@@ -111,8 +113,10 @@ def flights(transport: str, look: str, count: int, say: Say = lambda _: None) ->
         for start in range(0, count, _BATCH):
             names = [capture.name(index) for index in range(start, min(start + _BATCH, count))]
             _dial([way(transport, look, listener.port, name) for name in names])
+            # A port of loopback may be somebody else's idea too: only our names count.
             for flight in listener.flights():
-                found.setdefault(derive.parsed(flight).server_name or "", flight)
+                if (name := derive.parsed(flight).server_name) in names:
+                    found.setdefault(name, flight)
         say(f"{len(found)} of {count} hellos of {transport}")
     missing = [capture.name(index) for index in range(count) if capture.name(index) not in found]
     if missing:
@@ -160,12 +164,20 @@ def opened(transport: str, look: str, what: str) -> Opening:
         raise capture.CaptureError("HTTP/2 was not opened")
     page = transport == "h2+reality"
     compared = ("settings", "window_update", "first_stream", "priority", "opening", *(("pseudo", "headers") * page))
+    ours, theirs = unprompted(ours), unprompted(theirs)
     differences = tuple(
         f"{name}: {getattr(ours, name)} instead of {getattr(theirs, name)}"
         for name in compared
         if getattr(ours, name) != getattr(theirs, name)
     )
     return Opening(transport, "GET" if page else "CONNECT", compared, differences)
+
+
+def unprompted(seen: schema.Http2) -> schema.Http2:
+    """The same opening without the acknowledgement of the server's settings: it comes whenever those came."""
+    first, *rest = seen.opening
+    kept = [tuple(frame for frame in record if frame != "SETTINGS") for record in rest]
+    return msgspec.structs.replace(seen, opening=(first, *(record for record in kept if record)))
 
 
 def _opening(server: Server) -> schema.Http2 | None:

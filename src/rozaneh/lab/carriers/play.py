@@ -103,7 +103,9 @@ def _inside(subject: Subject | None, carriers: Sequence[Carrier], folder: Path, 
         addresses=tuple(addresses),
         carriers=len(carriers),
         fetches=fetches,
-        versions=stage.versions | ({subject.name: programs.version(subject) or "unknown"} if subject else {}),
+        versions={"curl": programs.version(subjects.load("curl")) or "unknown"}
+        | stage.versions
+        | ({subject.name: programs.version(subject) or "unknown"} if subject else {}),
         chains=chains,
     )
 

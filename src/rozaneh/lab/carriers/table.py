@@ -76,6 +76,9 @@ def markdown(rows: Sequence[Row], machine: dict[str, str], seconds: float, *, da
         "shortened* asks nDPI about the same capture without the rest of the server's first flight.",
         f"- One detector ({DECIDES}) with the limits of its version: it sees some 25 packets of a flow.",
         "- Two pages a carrier: long browsing, uploads and calls were not judged.",
+        "- What hides the handshake is seen elsewhere: a carrier's first flights upwards are filled to more packets "
+        "than the heuristic takes for a hello (crates/transport, driver/manners.rs), and no judge here looks at how "
+        "much a page's visitor sends.",
         "",
     ]
     return "\n".join(lines)
