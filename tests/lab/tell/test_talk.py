@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from rozaneh.lab.services.pki import Authority
+from rozaneh.lab.tell import asking
 from rozaneh.lab.tell.seen import Seen, reduce
 from rozaneh.lab.tell.talk import Finish, Goodbye, Hear, Inside, Leave, Offer, Pause, Plain, Say, Talk
 from rozaneh.lab.tell.visits import Visits
@@ -115,6 +116,15 @@ def test_who_leaves_hangs_up_once_everything_is_said() -> None:
     seen = visit(Plain([Say(b"hello"), Hear(5.0), Say(b"bye"), Leave()]), serve)
     assert (seen.end, seen.size) == ("open", 1)
     assert heard == [b"hello", b"bye", b""]
+
+
+def test_a_server_that_says_nothing_any_more_spoils_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_PAGE_S", 0.3)
+    with (
+        server(lambda connection: connection.sendall(b"\x15\x03\x03\x00\x02\x02\x28")) as speaking,
+        socket.create_server(("127.0.0.1", 0)) as dumb,
+    ):
+        assert asking.silent({"speaking": speaking, "dumb": dumb.getsockname()}) == ["dumb"]
 
 
 def test_nobody_there_is_refused() -> None:

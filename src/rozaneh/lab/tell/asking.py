@@ -5,13 +5,16 @@ What a busy machine does to one server it does to its neighbours then, and no se
 
 from __future__ import annotations
 
+import functools
 import resource
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from rozaneh.lab.isolate import Failed
 from rozaneh.lab.tell.battery import Probe
 from rozaneh.lab.tell.seen import Seen
+from rozaneh.lab.tell.talk import Hear, Inside, Leave, Offer, Say
 from rozaneh.lab.tell.verdict import differences
 from rozaneh.lab.tell.visits import Place, Visits
 
@@ -21,7 +24,14 @@ AGAIN = 6
 # Connections begun a second. A busy prober or server says more about its machine than about what it runs.
 PER_SECOND = 250.0
 
+# A page takes no longer, however busy the machine is.
+_PAGE_S = 20.0
+
 Note = Callable[[str], None]
+
+
+class SilentServer(Failed):
+    """A server stopped answering during a trial."""
 
 
 @dataclass(slots=True)
@@ -68,6 +78,20 @@ def ask(groups: Sequence[Group], *, rounds: int, observe: float, most: int, seed
             repeated.append(Group(group.name, probes, group.places, (), group.refill, group.again))
     note(f"asking again: {sum(len(one.probes) for one in repeated)} probes")
     _round(repeated, AGAIN, observe, most, Random(f"{seed}/again"))  # noqa: S311 - as above
+    dumb = silent({server: place for group in groups for server, place in group.places.items()})
+    if dumb:
+        raise SilentServer(f"no page from {', '.join(dumb)} in the end: what was seen before says nothing")
+
+
+def silent(places: Mapping[str, Place]) -> list[str]:
+    """The servers that answer an ordinary request with nothing: all else that was seen of them is worthless."""
+    heard: dict[str, Seen] = {}
+    visits = Visits()
+    for server, place in places.items():
+        talk = Inside(Offer(None, ("http/1.1",)), [Say(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), Hear(), Leave()])
+        visits.begin(talk, place, _PAGE_S, functools.partial(heard.__setitem__, server))
+    visits.run()
+    return [server for server, seen in heard.items() if not seen.size]
 
 
 def _round(groups: Sequence[Group], times: int, observe: float, most: int, rng: Random) -> None:

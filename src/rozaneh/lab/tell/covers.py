@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
+import socket
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from rozaneh.lab.isolate import LabUnavailable
 from rozaneh.lab.nodes import Node
-from rozaneh.lab.processes import Process
+from rozaneh.lab.processes import NotReady, Process
 from rozaneh.lab.services import nginx
 from rozaneh.lab.services.pki import Files
 
@@ -125,9 +128,7 @@ def _nginx(node: Node, program: Path, site: Site, place: Place) -> Process:
         ),
         "utf-8",
     )
-    process = node.spawn([str(program), "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")])
-    nginx.ready(process)
-    return process
+    return _ready(node, [str(program), "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")], place)
 
 
 def _caddy(node: Node, program: Path, site: Site, place: Place) -> Process:
@@ -148,17 +149,33 @@ def _caddy(node: Node, program: Path, site: Site, place: Place) -> Process:
     }
     path = node.folder / "caddy.json"
     path.write_text(json.dumps(config), "utf-8")
-    process = node.spawn([str(program), "run", "--config", str(path)])
-    process.wait_line("serving initial configuration", _READY_S)
-    return process
+    return _ready(node, [str(program), "run", "--config", str(path)], place)
 
 
 def _go(node: Node, program: Path, site: Site, place: Place) -> Process:
     patience = str(site.patience or 0)
     files = [str(site.files.certificate), str(site.files.key), str(site.root)]
-    process = node.spawn([str(program), f"{place[0]}:{place[1]}", *files, patience])
-    process.wait_line("ready", _READY_S)
+    return _ready(node, [str(program), f"{place[0]}:{place[1]}", *files, patience], place)
+
+
+def _ready(node: Node, argv: list[str], place: Place) -> Process:
+    """Starts a server and returns when it accepts. Its log is a file: a pipe nobody reads fills up and stops it."""
+    process = node.spawn(argv, log=node.folder / "cover.log")
+    if not node.call(lambda: accepts(place, _READY_S)):
+        process.kill()
+        raise NotReady(f"{Path(argv[0]).name} does not listen: {process.output()}")
     return process
+
+
+def accepts(place: Place, seconds: float) -> bool:
+    """Waits until something accepts connections at `place`, no longer than so many seconds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with socket.socket() as tried:
+            if tried.connect_ex(place) == 0:
+                return True
+        select.select([], [], [], 0.02)
+    return False
 
 
 def go_compiler() -> Path | None:

@@ -9,11 +9,8 @@ import base64
 import hashlib
 import json
 import os
-import select
 import signal
-import socket
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -29,7 +26,7 @@ from rozaneh.lab.isolate import LabUnavailable
 from rozaneh.lab.nodes import Node
 from rozaneh.lab.processes import NotReady, Process
 from rozaneh.lab.subjects import programs
-from rozaneh.lab.tell.covers import INNER, Place, Site
+from rozaneh.lab.tell.covers import INNER, Place, Site, accepts
 
 Document = dict[str, Any]
 
@@ -236,21 +233,10 @@ def _run_xray(node: Node, name: str, config: Document, place: Place) -> Process:
     path.write_text(json.dumps(config), "utf-8")
     script.write_text(_XRAY, "utf-8")
     process = node.spawn([str(folder / "bin" / "python"), str(script), str(path)], log=node.folder / f"{name}.log")
-    if not node.call(lambda: _accepts(place)):
+    if not node.call(lambda: accepts(place, READY_S)):
         process.kill()
         raise NotReady(f"Xray does not listen: {process.output()}")
     return process
-
-
-def _accepts(place: Place) -> bool:
-    """Waits until a program that does not say when it is ready accepts connections."""
-    end = time.monotonic() + READY_S
-    while time.monotonic() < end:
-        with socket.socket() as tried:
-            if tried.connect_ex(place) == 0:
-                return True
-        select.select([], [], [], 0.02)
-    return False
 
 
 def _b64(data: bytes) -> str:
