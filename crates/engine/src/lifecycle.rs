@@ -2,47 +2,35 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use parking_lot::Mutex;
-use rozaneh_net::dial::{Dialler, Options};
-use rozaneh_net::peer;
-use rozaneh_transport::cover::Cover;
+use rozaneh_net::dial::Dialler;
 use rozaneh_transport::h2::client::{CarrierEvent, Config as WayConfig, Probe, RESERVED, Way};
 use rozaneh_transport::h2::request::Credentials;
-use rozaneh_transport::h2::server::Edge;
 use rozaneh_transport::habits::Habits;
-use rozaneh_transport::local;
-use rozaneh_transport::look::Look;
-use rozaneh_transport::outer::{Dialling, Outer, Stage};
-use rozaneh_transport::tls::engine_client::{Client, Keys, Reality, Trust, VERSION};
-use rozaneh_transport::tls::rustls_server::Server;
+use rozaneh_transport::outer::Stage;
 use rozaneh_transport::vless;
 use rozaneh_wire::vless::Id;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::config::{self, Auth, Config, ConfigError, Listener, RealityCover, Security, User, check_users};
-use crate::core::{Core, Routing, Services};
+use crate::config::{self, Config, ConfigError, Listener, RealityCover, User, check_users};
+use crate::core::{Core, Routing};
 use crate::direct::Direct;
 use crate::dispatch::Route;
 use crate::listener::{Bound, Kind, Running, Serving, run};
+use crate::outer::{look_of, options, outer};
 use crate::policy::Policy;
 use crate::reality;
 use crate::resolver::Resolver;
+use crate::serving::{documents, serving};
 use crate::socks_upstream::Socks;
 use crate::upstream::Upstream;
-
-/// An ML-DSA-65 public key (FIPS 204 table 2).
-const MLDSA65_KEY: usize = 1_952;
 
 /// Why the engine did not do what was asked.
 #[derive(Debug)]
@@ -581,100 +569,9 @@ fn reads_files(listener: &Listener) -> bool {
     matches!(listener, Listener::H2 { .. } | Listener::Reality { .. })
 }
 
-fn read(at: &str, path: &Path) -> Result<Vec<u8>, EngineError> {
-    fs::read(path).map_err(|e| EngineError::Io(at.to_owned(), e))
-}
-
 /// What is known of a way that did not answer.
 fn unanswered(stage: Stage, reason: String, date: Option<String>) -> Probe {
     Probe { stage, reason, rtt: None, date, body: Vec::new() }
-}
-
-/// The look of a way.
-fn look_of(at: &dyn Fn(&str) -> String, config: &Config, name: &str) -> Result<Look, EngineError> {
-    let look = config.looks.get(name).ok_or_else(|| ConfigError::new(at("look"), "there is no such look"))?;
-    let look = Look::from_json(look.to_string().as_bytes()).map_err(|reason| ConfigError::new(at("look"), reason))?;
-    Ok(look)
-}
-
-/// The outer layer of a way.
-fn outer(
-    at: &dyn Fn(&str) -> String,
-    address: SocketAddr,
-    server_name: &str,
-    look: &Look,
-    security: &Security,
-    timeout: Duration,
-) -> Result<Outer, EngineError> {
-    let habits = Habits::of(address, server_name);
-    let tls = match security {
-        Security::Tls { pin, ca_file } => {
-            let trust = match (pin, ca_file) {
-                (Some(pin), _) => Trust::pin(
-                    base64url(pin)
-                        .ok_or_else(|| ConfigError::new(at("security.pin"), "base64url of 32 bytes is expected"))?,
-                ),
-                (None, Some(path)) => Trust::from_pem(&read(&at("security.ca_file"), path)?)
-                    .map_err(|reason| ConfigError::new(at("security.ca_file"), reason))?,
-                (None, None) => Trust::system().map_err(|reason| ConfigError::new(at("security.pin"), reason))?,
-            };
-            Client::new(server_name, &trust, look, Arc::clone(habits.tickets()))
-        }
-        Security::Reality { public_key, short_id, mldsa65, clock_offset_s, ca_file } => {
-            let wrong = |field: &str, reason: &str| ConfigError::new(at(&format!("security.{field}")), reason);
-            let keys = Keys {
-                server_public: base64url(public_key)
-                    .ok_or_else(|| wrong("public_key", "base64url of 32 bytes is expected"))?,
-                short_id: short(short_id).ok_or_else(|| wrong("short_id", "16 hexadecimal digits are expected"))?,
-                mldsa65: match mldsa65 {
-                    Some(text) => Some(
-                        base64url::<MLDSA65_KEY>(text)
-                            .ok_or_else(|| wrong("mldsa65", "base64url of 1,952 bytes is expected"))?
-                            .to_vec(),
-                    ),
-                    None => None,
-                },
-                version: VERSION,
-            };
-            let cover = match ca_file {
-                Some(path) => Trust::from_pem(&read(&at("security.ca_file"), path)?)
-                    .map_err(|reason| wrong("ca_file", &reason))?,
-                // Without roots no cover is believed, and the edge is known all the same.
-                None => Trust::system().unwrap_or_else(|_| Trust::nobody()),
-            };
-            Client::reality(server_name, Reality { keys, cover, clock_offset_s: *clock_offset_s }, look)
-        }
-    };
-    let tls = tls.map_err(|reason| ConfigError::new(at("server_name"), reason))?;
-    let dialler = Arc::new(Dialler::new(options(&[], timeout)));
-    let dial = Box::new(move || -> Dialling {
-        let dialler = Arc::clone(&dialler);
-        Box::pin(async move { dialler.connect("", &[address]).await.map_err(io::Error::from) })
-    });
-    let authority = format!("{server_name}:{}", address.port());
-    Ok(Outer { dial, tls, habits, look: look.clone(), authority })
-}
-
-/// The eight bytes of a short id.
-fn short(text: &str) -> Option<[u8; 8]> {
-    let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    digits.then(|| u64::from_str_radix(text, 16).ok().map(u64::to_be_bytes))?
-}
-
-/// So many bytes, as base64url without padding.
-fn base64url<const N: usize>(text: &str) -> Option<[u8; N]> {
-    URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
-}
-
-fn options(egress: &[IpAddr], timeout: Duration) -> Options {
-    let mut options = Options { timeout, ..Options::default() };
-    for ip in egress {
-        match ip {
-            IpAddr::V4(ip) => options.egress_v4 = Some(*ip),
-            IpAddr::V6(ip) => options.egress_v6 = Some(*ip),
-        }
-    }
-    options
 }
 
 fn policy(config: &config::Policy) -> Result<Policy, ConfigError> {
@@ -686,57 +583,4 @@ fn policy(config: &config::Policy) -> Result<Policy, ConfigError> {
     };
     let (allow, deny) = (nets("allow", &config.allow)?, nets("deny", &config.deny)?);
     Ok(Policy::new(allow, deny, config.denied_ports.clone(), config.own_addresses.clone()))
-}
-
-/// The documents of a listener, decoded.
-fn documents(i: usize, services: &[config::Service]) -> Result<Services, ConfigError> {
-    let mut documents = Services::new();
-    for service in services {
-        let decoded = service.documents.iter().map(|(compartment, text)| {
-            let bytes = STANDARD.decode(text);
-            bytes
-                .map(|bytes| (compartment.clone(), bytes))
-                .map_err(|_| ConfigError::new(format!("listeners[{i}].services"), "documents are base64"))
-        });
-        documents.insert(service.authority.clone(), decoded.collect::<Result<_, _>>()?);
-    }
-    Ok(documents)
-}
-
-fn serving(i: usize, wanted: &Listener) -> Result<Serving, EngineError> {
-    let at = |field: &str| format!("listeners[{i}].{field}");
-    let (kind, services) = match wanted {
-        Listener::Proxy { auth, .. } => {
-            let (auth, same_user, peer_cred) = match auth {
-                Auth::SameUser => (local::Auth::None, true, false),
-                Auth::PeerCred => (local::Auth::None, false, true),
-                Auth::Password { user, password_sha256 } => {
-                    let auth = local::Auth::Password { user: user.clone(), password_sha256: password_sha256.0 };
-                    (auth, false, false)
-                }
-            };
-            let source_check: Option<local::SourceCheck> = if same_user { Some(peer::same_user_udp) } else { None };
-            let limits = local::Limits { source_check, ..local::Limits::default() };
-            (Kind::Proxy { auth, limits, same_user, peer_cred }, Services::new())
-        }
-        Listener::H2 { cert_file, key_file, cover, services, .. } => {
-            let chain = read(&at("cert_file"), cert_file)?;
-            let key = read(&at("key_file"), key_file)?;
-            let tls = Server::new(&chain, &key).map_err(|reason| ConfigError::new(at("cert_file"), reason))?;
-            let cover = match cover {
-                // A page as old as the key: differs between edges, stays the same on one.
-                config::Cover::Stock => {
-                    let made = fs::metadata(key_file).and_then(|meta| meta.modified());
-                    Cover::stock(made.map_err(|e| EngineError::Io(at("key_file"), e))?)
-                }
-                config::Cover::Directory { path } => Cover::directory(path),
-                config::Cover::Proxy { url } => {
-                    Cover::proxy(url).map_err(|why| ConfigError::new(at("cover.url"), why))?
-                }
-            };
-            (Kind::H2(Edge::new(tls, cover)), documents(i, services)?)
-        }
-        Listener::Reality { .. } => return Err(EngineError::State("a REALITY listener needs its cover's address")),
-    };
-    Ok(Serving { route: Route { upstream: wanted.upstream().into(), services: Arc::new(services) }, kind })
 }
