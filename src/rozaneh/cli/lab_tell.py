@@ -68,7 +68,7 @@ def tell(output: Output, covers: str, ways: str, small: bool, rounds: int | None
     ]
     output.table(("servers", "role", "told right", "differ", "as it must", "why"), rows)
     if out:
-        _write(out, content, report.markdown(content, _command("tell", covers, ways, small, seed)))
+        _write(out, content, report.markdown(content, _command("tell", covers, ways, small, rounds, seed)))
     bad = [one.pair.about for one in outcome.told if not one.as_it_must]
     output.answer(str(content.pop("schema")), content)
     if bad:
@@ -116,8 +116,10 @@ def replays(output: Output, ways: str, count: int, seed: int, out: Path | None) 
         )
 
 
-def _command(name: str, covers: str, ways: str, small: bool, seed: int) -> str:
+def _command(name: str, covers: str, ways: str, small: bool, rounds: int | None, seed: int) -> str:
     words = ["rozaneh lab", name, f"--cover {covers}", f"--way {ways}", *(["--small"] if small else [])]
+    if rounds is not None:
+        words.append(f"--rounds {rounds}")
     return " ".join([*words, f"--seed {seed}"])
 
 

@@ -20,6 +20,8 @@ _SHOWN = 12
 _NOT_SHOWN = (
     "A prober on a neighbouring machine: the column “beside” has every microsecond, and where a program is between "
     "prober and cover, that shows there. What line hides it is an assumption (see the jitter), not a measurement.",
+    "A prober who asks the same thing thousands of times and averages: the hop is a third of a millisecond here. To "
+    "use it he must know what this very server takes without it, from as near.",
     "A cover on another machine: these stand on their edges' own loopback. A distant one adds its distance to every "
     "answer.",
     "Where segments begin and end, and what the kernels of edge and cover say of themselves: here they are one.",
@@ -80,6 +82,7 @@ def _told(one: Told) -> dict[str, Any]:
         "told_by": one.why_told(),
         "from_afar": _comparison(one.afar),
         "from_beside": _comparison(one.beside),
+        "by_line": [{"jitter_s": jitter, **_share(share)} for jitter, share in one.lines],
         "differences": _differences(one.tells),
         "intercepted": None,
     }
@@ -158,10 +161,25 @@ def markdown(found: Mapping[str, Any], command: str) -> str:
                 _line(one["about"] + ", intercepted flights", one["role"], other, None, other["differences"], one)
             )
     lines += ["", f"The limit for subjects and controls is {found['limit']:.0%}.", ""]
+    lines += _by_line(found["pairs"])
     for one in found["pairs"]:
         lines += _details(one)
     lines += ["## Not shown", "", *(f"- {text}" for text in _NOT_SHOWN), ""]
     return "\n".join(lines) + "\n"
+
+
+def _by_line(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How much a line must vary until the hop behind an edge does not show."""
+    measured = [one for one in pairs if one["by_line"]]
+    if not measured:
+        return []
+    head = [f"{each['jitter_s'] * 1000:g} ms" for each in measured[0]["by_line"]]
+    lines = ["## On lines that vary less", "", f"| servers | {' | '.join(head)} | not at all |"]
+    lines.append("|---" * (len(head) + 2) + "|")
+    for one in measured:
+        cells = [f"{each['share']:.1%}" for each in one["by_line"]]
+        lines.append(f"| {one['about']} | {' | '.join(cells)} | {_best(one['from_beside']).partition(' ')[0]} |")
+    return [*lines, ""]
 
 
 def _line(

@@ -19,7 +19,7 @@ from rozaneh.lab.tell import asking, battery, covers, edges, field, stolen
 from rozaneh.lab.tell.asking import Group
 from rozaneh.lab.tell.covers import COVERS, INNER, Cover, Site
 from rozaneh.lab.tell.seen import Seen
-from rozaneh.lab.tell.verdict import JITTER_S, LIMIT, Comparison, Difference, compare, differences
+from rozaneh.lab.tell.verdict import JITTER_S, LIMIT, LINES_S, Comparison, Difference, Share, compare, differences
 from rozaneh.lab.world import Raised
 
 HOST = "garden-photos.example"
@@ -100,6 +100,7 @@ class Told:
         afar: Compared with times blurred as a path between countries blurs them.
         beside: Compared with every microsecond, as from a neighbouring machine.
         tells: Differences that were there in every round and every time they were asked for again.
+        lines: The best classifier's share on lines that vary so many seconds, for subjects and controls.
         intercepted: The same two for probes that begin with an intercepted first flight, where those were sent.
     """
 
@@ -108,6 +109,7 @@ class Told:
     afar: Comparison
     beside: Comparison
     tells: list[Difference]
+    lines: list[tuple[float, Share]]
     intercepted: tuple[Comparison, list[Difference]] | None = None
 
     def why_told(self) -> list[str]:
@@ -262,12 +264,14 @@ def _told(name: str, pair: Pair, group: Answered, other: Answered, seed: int) ->
         mine, theirs = other.answers[pair.here], other.answers[pair.there]
         compared = compare(mine, theirs, other.families, jitter=JITTER_S, seed=seed)
         intercepted = (compared, _confirmed(other, pair))
+    lines = LINES_S if pair.role in ("subject", "control") else ()
     return Told(
         name,
         pair,
         compare(here, there, group.families, jitter=JITTER_S, seed=seed),
         compare(here, there, group.families, jitter=0.0, seed=seed),
         _confirmed(group, pair),
+        [(each, compare(here, there, group.families, jitter=each, seed=seed).best) for each in lines],
         intercepted,
     )
 

@@ -25,6 +25,8 @@ LIMIT = 0.55
 # What the line between a prober abroad and the server adds to every time, as a standard deviation: an assumption, no
 # source gives it for all paths. Without any (0) the classifier stands on the neighbouring machine.
 JITTER_S = 0.01
+# How much less a line may vary, to see where the hop behind an edge begins to show.
+LINES_S = (0.005, 0.002, 0.001, 0.000_5, 0.000_2)
 # Such a line is longer than what it varies by; times stay above nought.
 _FAR = 10.0
 # Closings later than this are a server's patience; earlier ones are its answer to something said.
@@ -85,9 +87,14 @@ class Comparison:
     first: Times
 
     @property
+    def best(self) -> Share:
+        """The better classifier's share."""
+        return max(self.by.values(), key=lambda share: share.accuracy)
+
+    @property
     def accuracy(self) -> float:
-        """The best classifier's."""
-        return max((share.accuracy for share in self.by.values()), default=0.5)
+        """The better classifier's accuracy."""
+        return self.best.accuracy
 
 
 def compare(here: Answers, there: Answers, families: Mapping[str, str], *, jitter: float, seed: int = 0) -> Comparison:
