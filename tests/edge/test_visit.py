@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rozaneh.core.addresses import Endpoint
-from rozaneh.edge.visit import Visit, _records, days_left, visit
+from rozaneh.edge.visit import _RETRY, Visit, _agreed, _records, days_left, visit
 from tests.edge.sites import silent, site
 
 
@@ -52,6 +52,20 @@ def test_a_closed_port_and_one_that_says_nothing() -> None:
         port = server.getsockname()[1]
         assert visit(Endpoint.parse(f"127.0.0.1:{port}"), "news.example", seconds=0.05) is None
     assert visit(Endpoint.parse(f"127.0.0.1:{port}"), "news.example") is None
+
+
+def test_the_group_is_read_from_the_first_answer() -> None:
+    body = b"\x03\x03" + bytes(32) + b"\x02id" + b"\x13\x01\x00" + b"\x00\x0e" + b"\x00\x2b\x00\x02\x03\x04"
+    hello = b"\x02\x00\x00\x40" + body + b"\x00\x33\x00\x04\x00\x1d\x00\x00"
+    flight = b"\x16\x03\x03\x00\x40" + hello
+    assert _agreed(flight) == 0x1D
+    assert _agreed(flight.replace(bytes(32), _RETRY)) is None
+    for cut in range(7, len(flight)):
+        assert _agreed(flight[:-cut]) is None
+    for bit in range(8 * len(flight)):
+        bent = bytearray(flight)
+        bent[bit >> 3] ^= 1 << (bit & 7)
+        _agreed(bytes(bent))  # says something, whatever it is given
 
 
 def test_records() -> None:

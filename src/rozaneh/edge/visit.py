@@ -26,6 +26,10 @@ SECONDS = 3.0  # for a server beside us, or a site some hundred milliseconds awa
 ML_DSA_RECORD = 3_700
 _APPLICATION_DATA = 23  # RFC 8446 section 5.1: everything behind ServerHello and ChangeCipherSpec
 _HEAD = 5
+_KEY_SHARE = 51  # RFC 8446 section 4.2
+_X25519 = 0x001D  # RFC 8446 section 4.2.7
+# The random of a HelloRetryRequest (RFC 8446 section 4.1.3).
+_RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 _MOST_READS = 64  # of up to 16 KiB; a flight with ten certificates has 20 KiB
 
 
@@ -68,8 +72,9 @@ def _visit(at: Endpoint, name: str, seconds: float, strict: bool) -> Visit:
     context.verify_mode = ssl.CERT_NONE  # what is looked for is what it is, not whether to trust it
     context.set_alpn_protocols(["http/1.1"])
     if strict:
+        # With a share of X25519, as OpenSSL sends one by itself; asking for that group alone is refused by the `ssl` of
+        # some Pythons.
         context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.set_ecdh_curve("X25519")
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing, server_hostname=name)
     received: list[bytes] = []
@@ -100,7 +105,7 @@ def _visit(at: Endpoint, name: str, seconds: float, strict: bool) -> Visit:
             peer.sendall(outgoing.read())
     return Visit(
         for_name=covers(leaf, name),
-        borrowable=strict,
+        borrowable=strict and _agreed(flight) == _X25519,
         self_signed=leaf.issuer == leaf.subject,
         expires=int(leaf.not_valid_after_utc.timestamp()),
         largest_record=max((size for kind, size in _records(flight) if kind == _APPLICATION_DATA), default=0),
@@ -124,6 +129,20 @@ def _software(tls: ssl.SSLObject, turn: Callable[[], None]) -> str:
             told = line[7:].strip()
             return next((known for known in ("nginx", "caddy") if told.startswith(known.encode("ascii"))), "other")
     return "other"
+
+
+def _agreed(flight: bytes) -> int | None:
+    """The group of the ServerHello that a flight begins with; None where a second hello was asked for first."""
+    hello = flight[_HEAD:]
+    if flight[:1] != b"\x16" or hello[:1] != b"\x02" or hello[6:38] == _RETRY:
+        return None
+    at = 39 + hello[38] + 3 + 2 if len(hello) > 38 else len(hello)  # behind session id, suite, compression, length
+    while at + 4 <= len(hello):
+        kind, size = struct.unpack_from(">HH", hello, at)
+        if kind == _KEY_SHARE and size >= 2:
+            return int.from_bytes(hello[at + 4 : at + 6], "big")
+        at += 4 + size
+    return None
 
 
 def _records(flight: bytes) -> Iterator[tuple[int, int]]:
