@@ -267,8 +267,21 @@ def test_another_users_datagram_is_not_heard(proxy: Running, origin: Origin) -> 
             assert process.wait(DEADLINE) == 0
 
 
+def used(pair: Pair) -> tuple[int, int]:
+    user = pair.edge.user(ALICE)
+    return user["up"], user["down"]
+
+
 def test_bytes_of_datagrams_are_metered(pair: Pair, origin: Origin) -> None:
-    with association(pair.client.place) as (udp, relay):
-        for _ in range(10):
-            exchange(udp, relay, "127.0.0.1", origin.udp, payload(1000))
-    assert (pair.edge.user(ALICE)["up"], pair.edge.user(ALICE)["down"]) == (10_000, 10_000)
+    for _ in range(3):
+        before = used(pair)
+        try:
+            with association(pair.client.place) as (udp, relay):
+                for _ in range(10):
+                    exchange(udp, relay, "127.0.0.1", origin.udp, payload(1000))
+        except TimeoutError:
+            continue  # on a busy machine a kernel may drop a datagram, and only whole exchanges can be counted
+        after = used(pair)
+        assert (after[0] - before[0], after[1] - before[1]) == (10_000, 10_000)
+        return
+    pytest.fail("no ten datagrams in a row came back")
