@@ -128,7 +128,7 @@ def test_a_group_of_another_length_is_refused(tmp_path: Path) -> None:
     data = content(5_000)
     file = BytesIO(data)
     what = chunks.cut(file, 2)
-    good = next(chunks.groups(what, file, 0, 0.0, KEYS[0]))
+    good = next(chunks.groups(what.symbols(file, 0, 0, what.repair(0, 0.0)), what.length, KEYS[0]))
     bare = Group(good.key, 0, 64, 4_000, good.hint, good.hashes, bytes(64))
     other = replace(bare, signature=KEYS[0].sign(bare.message()))
     far = Group(good.key, 9, 0, 5_000, good.hint, good.hashes, bytes(64))

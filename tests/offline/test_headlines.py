@@ -87,4 +87,4 @@ def test_signed_and_not_well_formed(text: bytes) -> None:
     stream = zlib.compressobj(9, zlib.DEFLATED, -15)
     packed = stream.compress(text) + stream.flush()
     mark = KEYS[0].sign(signed_bytes(headlines.LABEL, packed))
-    refused(headlines.MAGIC + b"\x01" + headlines._hint(KEYS[0].public()) + mark + packed)
+    refused(headlines.MAGIC + b"\x01" + issuer.hint(KEYS[0].public()) + mark + packed)

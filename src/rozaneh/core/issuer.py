@@ -31,6 +31,7 @@ ROTATION_LINE = "rozaneh-rotation:1:"
 POLICY_LINE = "rozaneh-policy:1:"
 MAX_MEMBERS = 16  # a board of editors; every signature costs 96 bytes in a headline edition of 1,000
 MAX_ROTATIONS = 64  # one a year for longer than anybody keeps a key
+HINT_BYTES = 4  # 1 in 2^32 finds two of a policy's keys alike, and then only a signature is not believed
 _LABEL = "rozaneh key rotation v1"
 _MAX_TEXT = MAX_MEMBERS * (MAX_ROTATIONS + 1) * 256
 
@@ -82,6 +83,11 @@ class Issuer:
 def of_key(public: bytes) -> Issuer:
     """The issuer that is one key."""
     return Issuer((Member((public,), (key_line(public),)),))
+
+
+def hint(public: bytes) -> bytes:
+    """What short signed things say of their signer's key: enough not to try every key that counts."""
+    return hashlib.sha256(public).digest()[:HINT_BYTES]
 
 
 def key_line(public: bytes) -> str:

@@ -40,10 +40,10 @@ class Checked:
         """Whether it is exactly the file that its issuer made."""
         return not self.missing and not self.appended
 
-    def readable(self, edition: Edition, more: frozenset[str] = frozenset()) -> list[Article]:
-        """The articles of an edition whose text is here, or among the blobs `more` that a base has."""
+    def readable(self, edition: Edition) -> list[Article]:
+        """The articles of an edition whose text is here."""
         blobs = edition.manifest.blobs
-        return [one for one in edition.manifest.articles if blobs[one.text].hash in self.good | more]
+        return [one for one in edition.manifest.articles if blobs[one.text].hash in self.good]
 
 
 @contextmanager

@@ -22,11 +22,12 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from rozaneh.core.errors import Fault, FaultKind
+from rozaneh.core.issuer import HINT_BYTES, hint
 from rozaneh.core.keys import SIGNATURE_BYTES, SigningKey, verify
 from rozaneh.core.signed import signed_bytes
 from rozaneh.engine._native import fec_blocks, fec_encode
@@ -38,11 +39,10 @@ GROUPS = (16, 32, 64, 64)
 REPEATS = 3
 ID_BYTES = 8
 HASH_BYTES = 16
-HINT_BYTES = 4
 MAX_LENGTH = (1 << 40) - 1
 MAX_BLOCKS = 1 << 16
 _HEAD = struct.Struct(">cB8sH3s")
-_GROUP = struct.Struct(">5sB4s")
+_GROUP = struct.Struct(f">5sB{HINT_BYTES}s")
 HEAD_BYTES = _HEAD.size
 
 
@@ -92,11 +92,6 @@ class Group:
     def signed_by(self, public: bytes) -> bool:
         """Whether this key signed it."""
         return hint(public) == self.hint and verify(public, self.signature, self.message())
-
-
-def hint(public: bytes) -> bytes:
-    """What a group chunk says of its signer's key: enough not to try them all."""
-    return hashlib.sha256(public).digest()[:HINT_BYTES]
 
 
 def hash_of(chunk: bytes) -> bytes:
@@ -202,20 +197,15 @@ def cut_of(key: Key, length: int) -> Cut:
     return Cut(key, length, tuple(fec_blocks(length, SIZES[key.kind])))
 
 
-def groups(what: Cut, file: BinaryIO, block: int, share: float, key: SigningKey) -> Iterator[Group]:
-    """The signed groups of a block, its repair up to `share` of it included."""
-    step = GROUPS[what.key.kind]
-    symbols = what.symbols(file, block, 0, what.repair(block, share))
+def groups(symbols: Sequence[Symbol], length: int, key: SigningKey) -> Iterator[Group]:
+    """The signed groups of a block's symbols, which begin with its first; `length` is the file's."""
     signer = hint(key.public())
+    step = GROUPS[symbols[0].key.kind] if symbols else 1
     for first in range(0, len(symbols), step):
-        hashes = tuple(hash_of(one.encode()) for one in symbols[first : first + step])
-        bare = Group(what.key, block, first, what.length, signer, hashes, bytes(SIGNATURE_BYTES))
-        yield Group(what.key, block, first, what.length, signer, hashes, key.sign(bare.message()))
-
-
-def counted(what: Cut, share: float) -> int:
-    """How many symbols go out."""
-    return sum(what.repair(block, share) for block in range(len(what.blocks)))
+        part = symbols[first : first + step]
+        hashes = tuple(hash_of(one.encode()) for one in part)
+        bare = Group(part[0].key, part[0].block, part[0].number, length, signer, hashes, bytes(SIGNATURE_BYTES))
+        yield replace(bare, signature=key.sign(bare.message()))
 
 
 def _head(mark: bytes, key: Key, block: int, number: int) -> bytes:

@@ -12,7 +12,6 @@ hint of the key is there, and is refused.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import struct
 import zlib
@@ -20,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rozaneh.core.errors import Fault, FaultKind
-from rozaneh.core.issuer import Issuer
+from rozaneh.core.issuer import HINT_BYTES, Issuer, hint
 from rozaneh.core.keys import SIGNATURE_BYTES, SigningKey, verify
 from rozaneh.core.signed import signed_bytes
 from rozaneh.offline.manifest import LAST_MOMENT, is_language, one_line
@@ -29,8 +28,7 @@ MAGIC = b"RZH1"
 LABEL = "rozaneh headlines v1"
 MAX_BYTES = 1_000  # a QR code of version 22 at level L holds 1,003 (ISO/IEC 18004 table 7)
 MAX_TEXT = 16_384  # no thousand bytes of honest text inflate to more
-_HINT = 4
-_ENTRY = _HINT + SIGNATURE_BYTES
+_ENTRY = HINT_BYTES + SIGNATURE_BYTES
 _MAX_SIGNATURES = 4
 _LONGEST = 120  # characters of a headline
 _NUMBER = re.compile(r"[1-9][0-9]{0,11}\Z")
@@ -89,11 +87,11 @@ def read(data: bytes, issuer: Issuer) -> Headlines:
         raise _none("their signatures are not written as they must be")
     packed = data[end:]
     message = signed_bytes(LABEL, packed)
-    known = {_hint(member.key): member.key for member in issuer.members}
+    known = {hint(member.key): member.key for member in issuer.members}
     signers = []
     for at in range(start, end, _ENTRY):
-        key = known.get(data[at : at + _HINT])
-        if key is None or not verify(key, data[at + _HINT : at + _ENTRY], message):
+        key = known.get(data[at : at + HINT_BYTES])
+        if key is None or not verify(key, data[at + HINT_BYTES : at + _ENTRY], message):
             raise _none("a signature is not by a key of this issuer")
         signers.append(key)
     if signers != sorted(set(signers)) or not issuer.accepts(signers):
@@ -104,7 +102,7 @@ def read(data: bytes, issuer: Issuer) -> Headlines:
 def _sign(packed: bytes, keys: Sequence[SigningKey]) -> bytes:
     message = signed_bytes(LABEL, packed)
     ordered = sorted(keys, key=lambda key: key.public())
-    return MAGIC + bytes([len(keys)]) + b"".join(_hint(key.public()) + key.sign(message) for key in ordered) + packed
+    return MAGIC + bytes([len(keys)]) + b"".join(hint(key.public()) + key.sign(message) for key in ordered) + packed
 
 
 def _text(day: Headlines) -> bytes:
@@ -131,10 +129,6 @@ def _parse(packed: bytes) -> Headlines:
     if not good or issued > LAST_MOMENT or (language and not is_language(language)):
         raise _none("they are signed but not well formed")
     return Headlines(title, issued, language, tuple(headlines))
-
-
-def _hint(public: bytes) -> bytes:
-    return hashlib.sha256(public).digest()[:_HINT]
 
 
 def _none(why: str) -> Fault:

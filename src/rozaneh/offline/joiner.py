@@ -17,7 +17,7 @@ from types import TracebackType
 
 from rozaneh.core.errors import Fault
 from rozaneh.core.files import TEMPORARY
-from rozaneh.core.issuer import Issuer
+from rozaneh.core.issuer import Issuer, hint
 from rozaneh.engine._native import FecDecoder
 from rozaneh.offline import chunks
 from rozaneh.offline.chunks import GROUPS, HASH_BYTES, Cut, Group, Key, Symbol
@@ -65,7 +65,7 @@ class Joiner:
     """
 
     def __init__(self, issuer: Issuer, folder: Path) -> None:
-        self._keys = {chunks.hint(member.key): member.key for member in issuer.members}
+        self._keys = {hint(member.key): member.key for member in issuer.members}
         self._folder = folder
         self._files: dict[Key, Gathering] = {}
         self._waiting: OrderedDict[bytes, Symbol] = OrderedDict()

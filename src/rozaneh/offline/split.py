@@ -59,7 +59,7 @@ def _runs(
     symbols = what.symbols(file, block, 0, what.repair(block, share))
     signed = known
     if key is not None:
-        signed = {(one.block, one.first): one for one in chunks.groups(what, file, block, share, key)}
+        signed = {(one.block, one.first): one for one in chunks.groups(symbols, what.length, key)}
     step = GROUPS[what.key.kind]
     for first in range(0, len(symbols), step):
         group = signed.get((block, first))

@@ -31,7 +31,8 @@ def make(file: BinaryIO, key: SigningKey) -> Iterator[bytes]:
     for kind in range(0 if small else 2, len(chunks.SIZES)):
         what = chunks.cut(file, kind)
         for block in range(len(what.blocks)):
-            for group in chunks.groups(what, file, block, SHARE, key):
+            symbols = what.symbols(file, block, 0, what.repair(block, SHARE))
+            for group in chunks.groups(symbols, what.length, key):
                 yield group.encode()
 
 
