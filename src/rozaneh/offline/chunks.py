@@ -172,18 +172,28 @@ class Cut:
         return own + math.ceil(own * share - 1e-9)  # a tenth of 30 is 3, whatever floating point makes of it
 
 
-def cut(file: BinaryIO, kind: int) -> Cut:
-    """A file in the code of this class.
+def name_of(file: BinaryIO) -> tuple[bytes, int]:
+    """The id and the length of a file, which is read to its end.
 
     Raises:
-        Fault: CONFIG when it is too large for it.
+        Fault: CONFIG when there is nothing in it, or too much for any code.
     """
     file.seek(0)
     mark = hashlib.file_digest(file, "sha256").digest()  # type: ignore[arg-type]
     length = file.seek(0, 2)
     if not 0 < length <= MAX_LENGTH:
         raise Fault(FaultKind.CONFIG, "There is nothing in the file, or far too much")
-    return cut_of(Key(mark[:ID_BYTES], kind), length)
+    return mark[:ID_BYTES], length
+
+
+def cut(file: BinaryIO, kind: int) -> Cut:
+    """A file in the code of this class.
+
+    Raises:
+        Fault: CONFIG when it is too large for it.
+    """
+    name, length = name_of(file)
+    return cut_of(Key(name, kind), length)
 
 
 def cut_of(key: Key, length: int) -> Cut:

@@ -26,10 +26,9 @@ _MAX_BYTES = 1 << 30
 def make(file: BinaryIO, key: SigningKey) -> Iterator[bytes]:
     """The file of tables, piece by piece."""
     yield MAGIC
-    file.seek(0, 2)
-    small = file.tell() <= SMALL_BYTES
-    for kind in range(0 if small else 2, len(chunks.SIZES)):
-        what = chunks.cut(file, kind)
+    name, length = chunks.name_of(file)
+    for kind in range(0 if length <= SMALL_BYTES else 2, len(chunks.SIZES)):
+        what = chunks.cut_of(chunks.Key(name, kind), length)
         for block in range(len(what.blocks)):
             symbols = what.symbols(file, block, 0, what.repair(block, SHARE))
             for group in chunks.groups(symbols, what.length, key):
